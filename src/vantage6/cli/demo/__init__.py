@@ -1,0 +1,1 @@
+"""``v6 demo``: a whole network on one machine, with made-up patients."""

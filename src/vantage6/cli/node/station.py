@@ -1,0 +1,199 @@
+"""Looking at a data station: its policies, its decisions, its databases, its health."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vantage6.cli.entry import require
+from vantage6.cli.node.options import ConfigFile, Name, System
+
+policy = typer.Typer(help="What may run at a node.", no_args_is_help=True)
+audit = typer.Typer(help="What a node was asked, decided, ran and sent.", no_args_is_help=True)
+data = typer.Typer(help="A node's databases.", no_args_is_help=True)
+_MARKS = {True: "yes", False: "NO", None: "?"}
+
+
+@policy.command("check")
+def check_policy(
+    task: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON file: image, and as far as it matters init_user, init_org, method,"
+            " databases, algorithm_store (a URL), encrypted.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    name: Name = None,
+    system: System = False,
+    config: ConfigFile = None,
+) -> None:
+    """What would happen to a task, rule by rule; nothing is run, nobody is asked."""
+    require("node")
+    from vantage6.cli.node.instances import find, leave
+    from vantage6.node.rehearsal import Malformed, rehearse
+
+    instance = find(name, config, system)
+    try:
+        content = json.loads(task.read_text(encoding="utf-8"))
+        verdicts = rehearse(instance.config, content)
+    except (ValueError, Malformed) as problem:
+        leave(f"{task}: {problem}")
+    for verdict in verdicts:
+        typer.echo(f"{_MARKS[verdict.allowed]:<4}{verdict.rule}: {verdict.reason}")
+    if any(verdict.allowed is False for verdict in verdicts):
+        typer.echo("The task would be refused.")
+        raise typer.Exit(1)
+    typer.echo("The task would run.")
+
+
+@audit.command()
+def verify(
+    name: Name = None,
+    system: System = False,
+    config: ConfigFile = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="NUMBER:HASH of a line that was written down elsewhere: it must still be there."
+        ),
+    ] = None,
+) -> None:
+    """Check that no line was changed, removed or put in between."""
+    require("node")
+    from vantage6.cli.node.instances import find, leave
+    from vantage6.node.decisions import Head
+    from vantage6.node.decisions import verify as look
+
+    expected = None
+    if head is not None:
+        number, colon, digest = head.partition(":")
+        if not colon or not number.isdecimal():
+            leave("--head must be NUMBER:HASH, as an earlier 'v6 node audit verify' said")
+        expected = Head(int(number), digest)
+    verified = look(find(name, config, system).config.decisions, expected)
+    for flaw in verified.flaws:
+        typer.echo(f"{flaw.path}, line {flaw.line}: {flaw.problem}")
+    if verified.repairs:
+        typer.echo(f"{verified.repairs} interrupted writes were repaired, and noted.")
+    if verified.flaws:
+        typer.echo(f"NOT as the node wrote it: {len(verified.flaws)} flaws.")
+        raise typer.Exit(1)
+    typer.echo(f"{verified.lines} lines, unbroken.")
+    typer.echo(f"Keep this elsewhere, to notice if the end is cut off: {_head(verified.head)}")
+
+
+@audit.command()
+def show(
+    name: Name = None,
+    system: System = False,
+    config: ConfigFile = None,
+    month: Annotated[str | None, typer.Option(help="Such as 2026-01. [default: all]")] = None,
+    run: Annotated[int | None, typer.Option(help="Only this run.")] = None,
+) -> None:
+    """Print the lines, as JSON."""
+    require("node")
+    from vantage6.cli.node.instances import find
+    from vantage6.node.decisions import entries
+
+    for entry in entries(find(name, config, system).config.decisions, month):
+        if run is None or entry.get("run") == run:
+            typer.echo(json.dumps(entry))
+
+
+@audit.command()
+def report(
+    name: Name = None,
+    system: System = False,
+    config: ConfigFile = None,
+    month: Annotated[str | None, typer.Option(help="Such as 2026-01. [default: all]")] = None,
+) -> None:
+    """Who asked for what, what came of it, how much left; per organization and image."""
+    require("node")
+    from vantage6.cli.node.instances import find
+    from vantage6.node.decisions import entries
+
+    asked: dict[int, dict[str, Any]] = {}
+    rows: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    refusals: Counter[str] = Counter()
+    for entry in entries(find(name, config, system).config.decisions, month):
+        if entry["event"] == "asked":
+            asked[entry["run"]] = entry
+            key = (entry["organization"], entry["user"], entry["image"], entry["function"] or "-")
+            rows[key][entry["verdict"]] += 1
+            if entry["verdict"] == "refused":
+                refusals[entry["rule"]] += 1
+        elif entry["event"] == "ended" and entry["run"] in asked:
+            first = asked[entry["run"]]
+            key = (first["organization"], first["user"], first["image"], first["function"] or "-")
+            rows[key][entry["status"]] += 1
+            rows[key]["seconds"] += round(entry["seconds"])
+            rows[key]["bytes"] += (
+                entry["result_bytes"] + entry["log_bytes"] + entry["request_bytes"]
+            )
+    header = ("organization", "user", "allowed", "refused", "completed", "seconds", "bytes out")
+    typer.echo(" ".join(f"{each:>12}" for each in header) + "  image, function")
+    for (organization, user, image, function), counts in sorted(rows.items(), key=str):
+        figures = [counts[each] for each in ("allowed", "refused", "completed", "seconds", "bytes")]
+        values = [organization, "-" if user is None else user, *figures]
+        typer.echo(" ".join(f"{each:>12}" for each in values) + f"  {image}, {function}")
+    for rule, count in refusals.most_common():
+        typer.echo(f"refused by {rule}: {count}")
+
+
+@data.command("check")
+def check_data(name: Name = None, system: System = False, config: ConfigFile = None) -> None:
+    """Are the databases reachable, and what columns do they have? No row is shown."""
+    require("node")
+    from vantage6.cli.node.instances import find
+    from vantage6.node.data_check import check
+
+    instance = find(name, config, system)
+    bad = 0
+    for database in instance.config.databases:
+        found = check(database, instance.config.beside("."))
+        state = f"NOT usable: {found.problem}" if found.problem else "reachable"
+        typer.echo(f"{found.label} ({found.type}, {database.shown_uri}): {state}")
+        for line in found.columns:
+            typer.echo(f"    {line}")
+        for warning in found.warnings:
+            typer.echo(f"    note: {warning}")
+        bad += bool(found.problem)
+    if not instance.config.databases:
+        typer.echo("No databases are configured.")
+    raise typer.Exit(1 if bad else 0)
+
+
+def doctor(name: Name = None, system: System = False, config: ConfigFile = None) -> None:
+    """Say what is wrong with a node, and what to do about it. Nothing is changed."""
+    require("node")
+    import asyncio
+
+    from vantage6.cli.node.instances import Instance, find
+    from vantage6.node.doctor import examine
+    from vantage6.node.main import make_runtime, set_up_network
+
+    instance = find(name, config, system)
+    set_up_network(instance.config)
+
+    async def look(instance: Instance) -> int:
+        errors = 0
+        runtime = make_runtime(instance.config)
+        running = instance.holder() is not None
+        async for finding in examine(instance.config, runtime, running=running):
+            typer.echo(f"{finding.level:<8}{finding.about}: {finding.text}")
+            if finding.remedy:
+                typer.echo(f"        -> {finding.remedy}")
+            errors += finding.level == "error"
+        return errors
+
+    raise typer.Exit(1 if asyncio.run(look(instance)) else 0)
+
+
+def _head(head: Any) -> str:
+    return f"{head.number}:{head.hash}"

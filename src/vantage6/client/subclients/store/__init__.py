@@ -1,0 +1,1 @@
+"""Calls to the algorithm store selected with ``client.store.set``."""

@@ -1,0 +1,238 @@
+"""The way from an algorithm to the few hosts its node's owner allows: an HTTP proxy.
+
+It shares the socket of the node's own proxy: a request that names another host, by ``CONNECT`` or
+by an absolute ``http://`` address, is for the gateway. Everything else is refused by exact host
+and port before anything is connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from vantage6.node.config import Whitelist
+
+log = logging.getLogger(__name__)
+
+Target = tuple[str, int]
+_MAX_HEAD = 32 * 1024
+_CONNECT_TIMEOUT = 15.0
+_HEAD_TIMEOUT = 30.0
+_CHUNK = 64 * 1024
+_FOR_US = re.compile(rb"CONNECT |[A-Z]+ http://")
+_LONGEST_START = 16
+# Meant for a proxy, or for the connection to it.
+_DROPPED = ("proxy-", "connection:", "keep-alive:")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a run may reach: the hosts of its own databases, and what the whitelist names.
+
+    ``on_sent`` is called with the bytes sent to hosts of the whitelist: they leave the site.
+    """
+
+    databases: Collection[Target] = ()
+    whitelist: Whitelist | None = None
+    on_sent: Callable[[int], None] = field(default=lambda _: None)
+
+    def __bool__(self) -> bool:
+        return bool(self.databases) or self.whitelist is not None
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether a host may be reached at a port."""
+        return (host, port) in self.databases or self.leaves(host, port)
+
+    def leaves(self, host: str, port: int) -> bool:
+        """Whether it is the whitelist that allows it."""
+        listed = self.whitelist
+        if listed is None or port not in listed.ports:
+            return False
+        if host in listed.domains:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in listed.networks)
+
+
+class Gateway:
+    """Serves one run.
+
+    Parameters
+    ----------
+    run_id : int
+        For the log.
+    reach : Reach
+        What it may reach.
+    """
+
+    def __init__(self, run_id: int, reach: Reach) -> None:
+        self._run_id = run_id
+        self._reach = reach
+        self._relays: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Serve; at the end every connection is cut."""
+        try:
+            yield
+        finally:
+            for relay in self._relays:
+                relay.cancel()
+            await asyncio.gather(*self._relays, return_exceptions=True)
+
+    def in_front_of(self, inner: Callable[[], asyncio.BaseProtocol]) -> asyncio.Protocol:
+        """A protocol for one connection, which hands over what is not for the gateway."""
+        return _Doorman(inner, self._begin)
+
+    def _begin(self, transport: asyncio.Transport, start: bytes) -> None:
+        reader = asyncio.StreamReader(limit=_MAX_HEAD)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        reader.feed_data(start)
+        writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+        relay = asyncio.ensure_future(self._relay(reader, writer))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_HEAD_TIMEOUT):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            await self._serve(head, reader, writer)
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            pass  # whoever asked has gone, or never made sense
+        finally:
+            writer.close()
+
+    async def _serve(
+        self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        method, target, request = _understand(head)
+        if target is None:
+            _answer(writer, "400 Bad Request", "This is no request to a proxy")
+            return
+        host, port = target
+        if not self._reach.allows(host, port):
+            log.warning("run %s: was not let through to %s:%s", self._run_id, host, port)
+            _answer(
+                writer,
+                "403 Forbidden",
+                f"This node does not let algorithms reach {host}:{port} (whitelist)",
+            )
+            return
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                there, to_there = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            said = str(error) or "no answer"
+            _answer(writer, "502 Bad Gateway", f"{host}:{port} cannot be reached: {said}")
+            return
+        leaves = self._reach.leaves(host, port)
+        count = self._reach.on_sent if leaves else _ignore
+        log.info("run %s: connected to %s:%s", self._run_id, host, port)
+        try:
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                to_there.write(request)
+                count(len(request))
+            await asyncio.gather(
+                _copy(reader, to_there, count),
+                _copy(there, writer, _ignore),
+            )
+        finally:
+            to_there.close()
+
+
+class _Doorman(asyncio.Protocol):
+    """Looks at the first bytes of a connection to tell whom it is for."""
+
+    def __init__(
+        self,
+        inner: Callable[[], asyncio.BaseProtocol],
+        begin: Callable[[asyncio.Transport, bytes], None],
+    ) -> None:
+        self._inner = inner
+        self._begin = begin
+        self._start = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (narrows a type)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        self._start += data
+        if _FOR_US.match(self._start):
+            self._begin(transport, self._start)
+        elif len(self._start) >= _LONGEST_START or b"\n" in self._start:
+            inner = self._inner()
+            transport.set_protocol(inner)
+            inner.connection_made(transport)
+            if isinstance(inner, asyncio.Protocol):
+                inner.data_received(self._start)
+
+
+def _understand(head: str) -> tuple[str, Target | None, bytes]:
+    """Method, target, and the request as the target is to get it."""
+    line, _, rest = head.partition("\r\n")
+    parts = line.split(" ")
+    if len(parts) != 3:
+        return "", None, b""
+    method, address, version = parts
+    try:
+        url = urlsplit(f"//{address}" if method == "CONNECT" else address)
+        host, port = url.hostname, url.port
+    except ValueError:
+        return method, None, b""
+    if method != "CONNECT" and url.scheme == "http":
+        port = port or 80
+    if not host or not port or url.username is not None:
+        return method, None, b""
+    path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+    kept = [header for header in rest.split("\r\n") if header and not _is_dropped(header.lower())]
+    lines = [f"{method} {path} {version}", *kept, "Connection: close", "", ""]
+    return method, (host.rstrip("."), port), "\r\n".join(lines).encode("latin-1")
+
+
+def _is_dropped(header: str) -> bool:
+    return header.startswith(_DROPPED)
+
+
+def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
+    body = json.dumps({"msg": message})
+    writer.write(
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+    )
+
+
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None]
+) -> None:
+    while chunk := await reader.read(_CHUNK):
+        writer.write(chunk)
+        count(len(chunk))
+        await writer.drain()
+    with contextlib.suppress(OSError):
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+def _ignore(_: int) -> None:
+    pass

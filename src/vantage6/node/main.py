@@ -1,0 +1,142 @@
+"""The node as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from vantage6.common import __version__
+from vantage6.common.configuration import ConfigurationError
+from vantage6.node import logs
+from vantage6.node.agent import Agent, Fatal
+from vantage6.node.config import NodeConfig
+from vantage6.node.lock import FolderInUse, exclusive
+from vantage6.node.runtimes.base import Runtime
+
+log = logging.getLogger(__name__)
+
+
+def serve(config_path: Path, *, console: bool = True) -> None:
+    """Run a node in the foreground until SIGTERM or SIGINT; then stop it gracefully.
+
+    Parameters
+    ----------
+    config_path : pathlib.Path
+        The YAML file of the node.
+    console : bool
+        Whether the log may go to standard error too; False for a node nobody watches.
+
+    Raises
+    ------
+    SystemExit
+        With code 1 if the node cannot work; what is wrong has been said on standard error.
+    """
+    try:
+        config = NodeConfig.load(Path(config_path))
+    except ConfigurationError as error:
+        _leave(str(error))
+    set_up_network(config)
+    settings = config.logging
+    if not console:
+        settings = settings.model_copy(update={"use_console": False})
+    try:
+        with exclusive(config.folder):
+            logs.configure(settings, config.log_file, (config.api_key.get_secret_value(),))
+            _introduce(config)
+            asyncio.run(_run(config))
+            log.info("Stopped")
+    except (FolderInUse, OSError) as error:
+        _leave(str(error))
+    except Fatal as error:
+        log.critical("%s", error)
+        _leave(str(error))
+
+
+def set_up_network(config: NodeConfig) -> None:
+    """Tell this process, by its environment, of the site's proxy and certificates.
+
+    Raises
+    ------
+    SystemExit
+        If the file of certificates cannot be used.
+    """
+    if config.outgoing_proxy:
+        os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = config.outgoing_proxy
+        os.environ["http_proxy"] = os.environ["https_proxy"] = config.outgoing_proxy
+    if config.ca_file:
+        path = config.beside(str(config.ca_file))
+        os.environ["SSL_CERT_FILE"] = str(path)
+        try:
+            ssl.create_default_context(cafile=str(path))
+        except OSError as error:
+            _leave(f"ca_file: {path} holds no certificates (PEM): {error}")
+
+
+def _introduce(config: NodeConfig) -> None:
+    log.info("Started application vantage6: vantage6 node %s", __version__)
+    log.info("Current working directory is '%s'", os.getcwd())
+    log.info("Successfully loaded configuration from '%s'", config.path)
+    log.info("Logging to '%s'", config.log_file)
+
+
+async def _run(config: NodeConfig) -> None:
+    agent = Agent(config, make_runtime(config))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    await agent.run()
+
+
+def make_runtime(config: NodeConfig) -> Runtime:
+    """The runtime that the configuration names."""
+    # Imported here: each runtime needs things that a site with another one may lack.
+    if config.runtime == "docker":
+        return _docker(config)
+    from vantage6.node.runtimes.process import DEFAULT_PRELOAD, ProcessRuntime, Registration
+
+    section = config.process
+    return ProcessRuntime(
+        {
+            image: Registration(algorithm.module, algorithm.python, algorithm.path)
+            for image, algorithm in section.algorithms.items()
+        },
+        preload=DEFAULT_PRELOAD if section.preload is None else section.preload,
+        sandbox=section.sandbox,
+        interpreter=section.interpreter,
+        hidden=config.private_files,
+    )
+
+
+def _docker(config: NodeConfig) -> Runtime:
+    from vantage6.node.runtimes.docker import DockerRuntime, Registry, Settings
+
+    section = config.docker
+    return DockerRuntime(
+        config.name,
+        config.folder.absolute(),
+        Settings(
+            host=section.host,
+            require_pull=config.policies.require_algorithm_pull,
+            pull_always=section.pull == "always",
+            registries=[
+                Registry(each.registry, each.username, each.password.get_secret_value())
+                for each in config.docker_registries
+            ],
+            user=section.user,
+            read_only=section.read_only,
+            cpus=section.cpus,
+            gpu=config.algorithm_device_requests.gpu,
+            services=config.docker_services,
+        ),
+    )
+
+
+def _leave(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,474 @@
+"""The only thing an algorithm can talk to: its task's share of the server's API.
+
+Each run has a listening socket of its own, on which nothing but that run's token is accepted.
+Requests go on with the run's token, never the node's. In encrypted collaborations inputs of
+subtasks are encrypted, and results decrypted, on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+from aiohttp import web
+
+from vantage6.common.transport import backoff
+from vantage6.node.connection import LoginRefused
+from vantage6.node.gateway import Gateway, Reach
+from vantage6.node.http import JSON, OCTETS, PIECE, Answer, Http, NoAnswer
+from vantage6.node.organizations import NoUsableKey, Organizations
+from vantage6.node.payloads import transformed
+
+log = logging.getLogger(__name__)
+
+#: Bytes that an algorithm may send in one request: with inputs of subtasks, and otherwise.
+MAX_TASK, MAX_BODY = 512 * 1024**2, 1024**2
+#: Bytes of one payload that an algorithm may upload.
+MAX_PAYLOAD = 64 * 1024**3
+#: Seconds to wait for the server's answer; a long poll lasts 30.
+_READ_TIMEOUT = 300.0
+#: Seconds to keep trying while the server is away.
+PATIENCE = 600.0
+_AWAY = frozenset({502, 503, 504})
+_METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
+# Logging in, and out of forgotten passwords, is nothing an algorithm has a reason to do.
+_CLOSED = frozenset({"token", "recover", "password"})
+_DROPPED = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-authenticate",
+        "server",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "www-authenticate",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The run that a proxy serves.
+
+    ``started_anew`` tells that an earlier attempt may have made subtasks already.
+    ``on_subtask`` is called when it made one, ``on_sent`` with the bytes of each request's body.
+    ``reach`` is what it may reach besides the server.
+    """
+
+    run_id: int
+    task_id: int
+    token: str = field(repr=False)
+    started_anew: bool = False
+    on_subtask: Callable[[], None] = lambda: None
+    on_sent: Callable[[int], None] = lambda _: None
+    reach: Reach = field(default_factory=Reach)
+
+
+class _Problem(Exception):
+    """An answer made here rather than at the server."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Proxy:
+    """Makes proxies for runs.
+
+    Parameters
+    ----------
+    http : Http
+        To the server's API, without credentials.
+    organizations : Organizations
+        Encrypts and decrypts.
+    organization_id : int
+        This node's organization, which is the one that makes subtasks.
+    patience : float
+        Seconds to keep trying while the server is away.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        organizations: Organizations,
+        organization_id: int,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._http = http
+        self._organizations = organizations
+        self._organization_id = organization_id
+        self._patience = patience
+
+    @asynccontextmanager
+    async def serve(self, listener: socket.socket, caller: Caller) -> AsyncIterator[None]:
+        """Serve a run on a listening socket, which is closed at the end."""
+        line = _Line(self._http, self._organizations, self._organization_id, caller, self._patience)
+        server = web.Server(
+            line.handle, handler_cancellation=True, access_log=None, read_bufsize=PIECE
+        )
+        listener.setblocking(False)
+        gateway = Gateway(caller.run_id, caller.reach)
+
+        def protocol() -> asyncio.BaseProtocol:
+            return gateway.in_front_of(server) if caller.reach else server()
+
+        site = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+        try:
+            async with gateway.open():
+                yield
+        finally:
+            site.close()
+            await server.shutdown(timeout=0.1)
+
+
+class _Line:
+    """One run's line to the server."""
+
+    def __init__(
+        self,
+        http: Http,
+        organizations: Organizations,
+        organization_id: int,
+        caller: Caller,
+        patience: float,
+    ) -> None:
+        self._http = http
+        self._organizations = organizations
+        self._organization_id = organization_id
+        self._caller = caller
+        self._patience = patience
+        self._creating = asyncio.Lock()
+        self._newest_child: int | None = None if caller.started_anew else 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        began = time.monotonic()
+        try:
+            answer = await self._route(request)
+        except _Problem as problem:
+            answer = _say(problem.status, str(problem))
+        except LoginRefused as error:
+            answer = _say(502, f"The node has lost its access to the server: {error}")
+        log.debug(
+            "run %s: %s %s: %s in %.0f ms",
+            self._caller.run_id,
+            request.method,
+            request.path,
+            answer.status,
+            1000 * (time.monotonic() - began),
+        )
+        return answer
+
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self._caller.token}".encode()):
+            raise _Problem(401, "This proxy serves one run only, with that run's own token")
+        path = _path_of(request)
+        if request.method not in _METHODS:
+            raise _Problem(405, f"Method {request.method} is not allowed")
+        match request.method, path.split("/"):
+            case "POST", ["task"]:
+                return await self._create_task(request)
+            case "GET", ["result"] if "task_id" not in request.query:
+                raise _Problem(400, "No task id found in request from algorithm: add ?task_id=")
+            case "GET", ["result"] | ["result", _]:
+                return await self._results(request, path)
+            case "GET", ["blobstream", name] if name != "status":
+                return await self._download(request, path)
+            case "POST", ["blobstream"]:
+                return await self._upload(request)
+            case _, [first, *_] if first in _CLOSED:
+                raise _Problem(403, f"An algorithm may not use '/{first}'")
+        body = await _body(request, MAX_BODY) if request.content_type == JSON else None
+        return _pass_on(await self._forward(request.method, _with_query(request, path), body))
+
+    async def _create_task(self, request: web.BaseRequest) -> web.Response:
+        # One at a time: so a task whose creation got no answer can be told from the others.
+        async with self._creating:
+            body = _json_object(await _body(request, MAX_TASK))
+            organizations = body.get("organizations")
+            if not organizations or not isinstance(organizations, list):
+                raise _Problem(400, "Organizations missing from input")
+            if self._organizations.encrypted:
+                body["organizations"] = [await self._sealed(entry) for entry in organizations]
+            answer = await self._create_once(json.dumps(body).encode())
+        if answer.status == 201:
+            self._caller.on_subtask()
+        return _pass_on(answer)
+
+    async def _sealed(self, entry: Any) -> Any:
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
+            raise _Problem(400, "Each of 'organizations' needs an 'id'")
+        if _is_uuid(entry.get("input")):
+            return entry  # encrypted already, in the payload store
+        try:
+            plain = base64.b64decode(entry.get("input") or "")
+            sealed = await self._organizations.seal(plain, entry["id"])
+        except NoUsableKey as error:
+            raise _Problem(400, f"The input cannot be encrypted: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise _Problem(400, f"'input' is not base64: {error}") from error
+        return {**entry, "input": sealed}
+
+    async def _create_once(self, body: bytes) -> Answer:
+        """Create a task exactly once, whatever happens to the connection.
+
+        When no answer comes, the server is asked which subtasks there are before the request is
+        made again.
+        """
+        if self._newest_child is None:
+            self._newest_child = max((child["id"] for child in await self._children()), default=0)
+        until = time.monotonic() + self._patience
+        for pause in backoff(ceiling=5.0):
+            try:
+                answer = await self._send("POST", "/task", body)
+            except NoAnswer as error:
+                problem = str(error)
+                if error.may_have_arrived and (child := await self._unnoticed_child()):
+                    return child
+            else:
+                if answer.status == 201:
+                    created = answer.json().get("id")
+                    self._newest_child = max(self._newest_child, created or 0)
+                if answer.status not in _AWAY:
+                    return answer
+                problem = f"HTTP {answer.status}"
+                if child := await self._unnoticed_child():
+                    return child
+            if time.monotonic() > until:
+                raise _Problem(502, f"The server cannot be reached: {problem}")
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
+
+    async def _unnoticed_child(self) -> Answer | None:
+        """The subtask whose creation got no answer, as the answer; None if there is none."""
+        for child in await self._children():
+            if child["id"] > (self._newest_child or 0):
+                log.info("run %s: subtask %s had been created", self._caller.run_id, child["id"])
+                self._newest_child = child["id"]
+                return Answer(201, json.dumps(child).encode(), {"Content-Type": JSON})
+        return None
+
+    async def _children(self) -> list[dict[str, Any]]:
+        """The newest subtasks that this organization made in the run's task."""
+        answer = await self._forward("GET", f"/task?parent_id={self._caller.task_id}&per_page=50")
+        if answer.status != 200:
+            raise _Problem(502, "No answer from the server, and no list of subtasks either")
+        own = self._organization_id
+        return [
+            child
+            for child in answer.json()["data"]
+            if child["init_org"] and child["init_org"]["id"] == own
+        ]
+
+    async def _results(self, request: web.BaseRequest, path: str) -> web.Response:
+        answer = await self._forward("GET", _with_query(request, path))
+        if answer.status != 200 or not self._organizations.encrypted:
+            return _pass_on(answer)
+        content = answer.json()
+        for result in content.get("data", [content]):
+            if result.get("result") and not result.get("blob_storage_used"):
+                result["result"] = await self._opened(result["result"])
+        return web.Response(body=json.dumps(content).encode(), headers=_headers(answer))
+
+    async def _opened(self, text: str) -> str:
+        try:
+            plain = await self._organizations.open(text)
+        except ValueError as error:
+            log.warning("run %s: a result is passed on as it is: %s", self._caller.run_id, error)
+            return text
+        return base64.b64encode(plain).decode("ascii")
+
+    async def _download(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        until = time.monotonic() + self._patience
+        for pause in backoff(ceiling=5.0):
+            response = web.StreamResponse(headers={"Content-Type": OCTETS})
+            try:
+                async with self._http.stream(
+                    "GET",
+                    _with_query(request, path),
+                    token=self._caller.token,
+                    read_timeout=_READ_TIMEOUT,
+                ) as answer:
+                    kind = answer.headers.get("Content-Type", "")
+                    if answer.status <= 210 and OCTETS in kind:
+                        return await self._opened_stream(request, response, answer.pieces)
+                    refused = await answer.whole()
+                    problem = f"HTTP {refused.status}"
+                    if refused.status not in _AWAY or time.monotonic() > until:
+                        return _pass_on(refused)
+            except NoAnswer as error:
+                if response.prepared:
+                    return _break_off(request, response, error)
+                problem = str(error)
+                if time.monotonic() > until:
+                    raise _Problem(502, f"No answer from the server: {problem}") from error
+            log.debug("run %s: %s: %s; trying again", self._caller.run_id, path, problem)
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
+
+    async def _opened_stream(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        pieces: AsyncIterator[bytes],
+    ) -> web.StreamResponse:
+        """Pass on a payload as it comes; what is not for us is noticed before the first byte."""
+        try:
+            async for plain in transformed(self._organizations.opener(), pieces):
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write(plain)
+        except ValueError as error:
+            if response.prepared:
+                return _break_off(request, response, error)
+            raise _Problem(502, f"The payload cannot be decrypted: {error}") from error
+        if not response.prepared:
+            await response.prepare(request)
+        await response.write_eof()
+        return response
+
+    async def _upload(self, request: web.BaseRequest) -> web.Response:
+        key = request.headers.get("X-Public-Key", "")
+        if self._organizations.encrypted and not key:
+            raise _Problem(400, "Missing X-Public-Key header")
+        try:
+            sealer = await self._organizations.sealer(key)
+        except ValueError as error:
+            raise _Problem(400, str(error)) from error
+        pieces = _counted(request.content.iter_chunked(PIECE), MAX_PAYLOAD, self._caller.on_sent)
+        try:
+            async with self._http.stream(
+                "POST",
+                "/blobstream",
+                body=transformed(sealer, pieces),
+                kind=OCTETS,
+                token=self._caller.token,
+                read_timeout=_READ_TIMEOUT,
+            ) as answer:
+                return _pass_on(await answer.whole())
+        except NoAnswer as error:
+            # It cannot be sent again: what has been passed on is held nowhere.
+            raise _Problem(502, f"No answer from the server: {error}") from error
+
+    async def _forward(
+        self, method: str, target: str, body: bytes | None = None, kind: str = JSON
+    ) -> Answer:
+        """Make a request, again and again while the server is away if that does no harm."""
+        until = time.monotonic() + self._patience
+        for pause in backoff(ceiling=5.0):
+            late = time.monotonic() > until
+            try:
+                answer = await self._send(method, target, body, kind)
+            except NoAnswer as error:
+                if late or (error.may_have_arrived and method != "GET"):
+                    raise _Problem(502, f"No answer from the server: {error}") from error
+            else:
+                if late or method != "GET" or answer.status not in _AWAY:
+                    return answer
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
+
+    async def _send(self, method: str, target: str, body: bytes | None, kind: str = JSON) -> Answer:
+        self._caller.on_sent(len(body or b""))
+        return await self._http.request(
+            method,
+            target,
+            body=body,
+            kind=kind,
+            token=self._caller.token,
+            read_timeout=_READ_TIMEOUT,
+        )
+
+
+def _path_of(request: web.BaseRequest) -> str:
+    """The path below the API, which nothing in it may lead out of."""
+    path = request.rel_url.raw_path.strip("/")
+    for part in path.split("/"):
+        plain = unquote(part)
+        if plain in ("", ".", "..") or "/" in plain or "\\" in plain:
+            raise _Problem(404, "Not found")
+    return path
+
+
+def _with_query(request: web.BaseRequest, path: str) -> str:
+    query = request.rel_url.raw_query_string
+    return f"/{path}?{query}" if query else f"/{path}"
+
+
+async def _body(request: web.BaseRequest, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise _Problem(413, f"The request is larger than {limit} bytes")
+    return bytes(body)
+
+
+async def _counted(
+    pieces: AsyncIterator[bytes], limit: int, count: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise _Problem(413, f"The payload is larger than {limit} bytes")
+        count(len(piece))
+        yield piece
+
+
+def _break_off(
+    request: web.BaseRequest, response: web.StreamResponse, error: Exception
+) -> web.StreamResponse:
+    """End an answer so that its reader notices that it is not complete."""
+    log.warning("A payload broke off on its way to the algorithm: %s", error)
+    if request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError as error:
+        raise _Problem(400, f"The request is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise _Problem(400, "The request is not a JSON object")
+    return content
+
+
+def _is_uuid(text: Any) -> bool:
+    try:
+        return bool(str(UUID(text)) == text)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _pass_on(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=_headers(answer))
+
+
+def _headers(answer: Answer) -> Mapping[str, str]:
+    return {key: value for key, value in answer.headers.items() if key.lower() not in _DROPPED}
+
+
+def _say(status: int, message: str) -> web.Response:
+    return web.json_response({"msg": message}, status=status)

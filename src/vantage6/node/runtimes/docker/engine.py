@@ -1,0 +1,179 @@
+"""The container engine: its calls, in threads, and its refusals in words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException
+from docker.types import Ulimit
+
+from vantage6.node.runtimes.base import RuntimeUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+#: Seconds until an engine that does not answer counts as away; pulling a layer may take long.
+_TIMEOUT = 600
+_THREADS = 16
+_MOST_WORDS = 300
+#: Of one user in all containers; what one run may start is bounded otherwise.
+_MOST_PROCESSES = 32768
+
+#: What a call raises when the engine cannot be reached.
+Unreachable = (requests.exceptions.RequestException, DockerException)
+
+
+class Engine:
+    """A container engine.
+
+    Parameters
+    ----------
+    host : str, optional
+        Its socket; by default ``DOCKER_HOST``, or where Docker has it.
+
+    Attributes
+    ----------
+    rootless : bool
+        Whether it runs as an ordinary user. Known once it is open.
+    podman : bool
+        Whether it is Podman.
+    """
+
+    def __init__(self, host: str | None) -> None:
+        self.host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+        self.rootless = False
+        self.podman = False
+        self._client: docker.APIClient | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def api(self) -> docker.APIClient:
+        """The engine's calls."""
+        if self._client is None:
+            raise RuntimeUnavailable("The container engine has not been opened")
+        return self._client
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        RuntimeUnavailable
+            If there is no engine, or it cannot keep the limits of runs.
+        """
+        self._threads = ThreadPoolExecutor(_THREADS, "engine")
+        try:
+            client = await asyncio.to_thread(self._connect)
+            self._client = client
+            info = await self.call(client.info)
+            version = await self.call(client.version)
+        except Unreachable as error:
+            self.close()
+            raise RuntimeUnavailable(
+                f"The container engine at {self.host} cannot be used: {error}. Start it, let this "
+                "user use its socket, or set docker.host"
+            ) from error
+        options = info.get("SecurityOptions") or ()
+        self.rootless = any("rootless" in option for option in options)
+        components = version.get("Components") or ()
+        self.podman = any("podman" in str(each.get("Name", "")).lower() for each in components)
+        lacking = [
+            name
+            for name, key in (("memory", "MemoryLimit"), ("processes", "PidsLimit"))
+            if not info.get(key)
+        ]
+        if lacking or (self.rootless and str(info.get("CgroupVersion")) == "1"):
+            self.close()
+            raise RuntimeUnavailable(
+                f"The container engine at {self.host} cannot limit the "
+                f"{' and '.join(lacking) or 'memory and processes'} of containers; it needs "
+                "control groups (version 2 for an engine without root rights)"
+            )
+        if not any("seccomp" in option for option in options):
+            self.close()
+            raise RuntimeUnavailable(
+                f"The container engine at {self.host} has no seccomp filter for kernel calls"
+            )
+
+    def close(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        threads, self._threads = self._threads, None
+        if client is not None:
+            client.close()
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+    async def call(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make one of the engine's calls without holding up the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: action(*args, **kwargs))
+
+    def _connect(self) -> docker.APIClient:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                # The library would leave its own socket open when there is nobody.
+                probe.connect(self.host.removeprefix("unix://"))
+            except OSError as error:
+                raise DockerException(error.strerror or str(error)) from error
+        return docker.APIClient(base_url=self.host, version="auto", timeout=_TIMEOUT)
+
+
+def words(error: Exception) -> str:
+    """What the engine says about a failure, on one line without addresses of its own."""
+    text = str(error.explanation if isinstance(error, APIError) else error)
+    text = re.sub(r"\s+", " ", text).strip()
+    # Everything before is the way the refusal took through the engine's parts.
+    text = re.sub(r"^.*(?:OCI runtime create failed|runc create failed): ", "", text)
+    return text[-_MOST_WORDS:].rstrip(".")
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether a call failed because what it was about is not there (any more)."""
+    return isinstance(error, APIError) and error.response is not None and error.status_code == 404
+
+
+def container_options(
+    engine: Engine, name: str, ulimits: Sequence[Ulimit], **host: Any
+) -> dict[str, Any]:
+    """What every container of a node has in common: no rights at all.
+
+    Parameters
+    ----------
+    engine : Engine
+        Where it is to run.
+    name : str
+        Of its network: ``none``, or that of another container.
+    ulimits : sequence of Ulimit
+        Bounds of each of its processes.
+    **host
+        Further options of the engine's host configuration.
+    """
+    config = engine.api.create_host_config(
+        network_mode=name,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        restart_policy={"Name": "no"},
+        ulimits=[*ulimits, *_no_more_processes(engine)],
+        **host,
+    )
+    return dict(config)
+
+
+def _no_more_processes(engine: Engine) -> list[Ulimit]:
+    """Podman asks for more processes than some machines grant even to root."""
+    if not engine.podman:
+        return []
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    most = _MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, _MOST_PROCESSES)
+    return [Ulimit(name="nproc", soft=most, hard=most)]

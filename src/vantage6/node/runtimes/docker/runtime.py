@@ -1,0 +1,265 @@
+"""Runs algorithms as containers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from vantage6.node.runtimes.base import Execution, RunSpec, StartFailed
+from vantage6.node.runtimes.docker import container, files
+from vantage6.node.runtimes.docker.cells import Cell, Cells
+from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
+from vantage6.node.runtimes.docker.execution import Container, DockerExecution, close_stream
+from vantage6.node.runtimes.docker.images import Image, Images
+from vantage6.node.runtimes.docker.memory import MemoryWatch
+from vantage6.node.runtimes.docker.settings import Settings
+from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
+
+log = logging.getLogger(__name__)
+
+_CONFLICT = 409
+
+
+class DockerRuntime:
+    """Runs algorithms as containers of Docker or Podman.
+
+    Parameters
+    ----------
+    node : str
+        Name of the node's configuration: its containers bear it.
+    folder : pathlib.Path
+        The node's own, for what its containers need to find it; the engine must see it under
+        the same path.
+    settings : Settings
+        What the node's owner chose.
+    """
+
+    name = "docker"
+
+    def __init__(self, node: str, folder: Path, settings: Settings | None = None) -> None:
+        self._node = node
+        self._settings = settings or Settings()
+        self._engine = Engine(self._settings.host)
+        self._images = Images(
+            self._engine,
+            require_pull=self._settings.require_pull,
+            pull_always=self._settings.pull_always,
+        )
+        self._cells = Cells(
+            self._engine,
+            container.node_label(node),
+            container.prefix(node),
+            folder / "cells",
+            self._settings.services,
+        )
+        self._executions: set[DockerExecution] = set()
+        self._reports: set[asyncio.Task[None]] = set()
+        self._memory = MemoryWatch(self._engine, f"node={node}", self._out_of_memory)
+
+    async def open(self) -> None:
+        """Connect to the engine, log in at registries, and try whether runs can be isolated.
+
+        Raises
+        ------
+        RuntimeUnavailable
+            If there is no engine, or it cannot isolate runs.
+        """
+        await self._engine.open()
+        try:
+            await self._remove_idle_helpers()
+            await self._images.log_in(self._settings.registries)
+            await self._cells.open()
+            self._memory.open()
+        except BaseException:
+            self._engine.close()
+            raise
+
+    async def close(self) -> None:
+        """Kill whatever still runs and leave nothing behind.
+
+        The runs have no end on record: a node that starts again runs them anew.
+        """
+        await asyncio.gather(*(execution.abandon() for execution in tuple(self._executions)))
+        await self._cells.close()
+        self._memory.close()
+        self._engine.close()
+
+    def proxy_address(self, spec: RunSpec) -> tuple[str, int]:
+        """Host URL (with scheme) and port under which an algorithm reaches the proxy."""
+        return "http://127.0.0.1", PROXY_PORT
+
+    async def start(self, spec: RunSpec) -> Execution:
+        """Start a run; returns when the algorithm is being executed.
+
+        Raises
+        ------
+        UnknownImage
+            If the image cannot be had.
+        StartFailed
+            If the engine refuses; nothing was executed.
+        """
+        image = await self._images.get(spec.image)
+        if not image.runnable:
+            raise StartFailed(
+                f"The image {spec.image} has neither an entry point nor a command; build it with "
+                "one, such as CMD python -c 'from vantage6.algorithm.tools.wrap import "
+                "wrap_algorithm; wrap_algorithm()'"
+            )
+        starting = asyncio.ensure_future(self._start(spec, image))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # What has been begun is ended by the book: half of it may be under way in a thread.
+            outcome = (await asyncio.gather(starting, return_exceptions=True))[0]
+            if isinstance(outcome, DockerExecution):
+                await outcome.abandon()
+                if outcome.proxy_socket is not None:
+                    outcome.proxy_socket.close()
+            raise
+        finally:
+            self._cells.prepare_soon()
+
+    async def running(self) -> AsyncIterator[Execution]:
+        """Executions that outlived an earlier process of this node.
+
+        For those that ended meanwhile, the end is put on record and nothing else is done.
+        """
+        for found in await self._list(container.ALGORITHM):
+            execution = await self._adopt(found)
+            if execution is None:
+                await self._cells.remove(found["Id"])
+                continue
+            yield execution
+
+    def _out_of_memory(self, container_id: str) -> None:
+        for execution in self._executions:
+            if execution.container_id == container_id:
+                report = asyncio.ensure_future(execution.end_out_of_memory())
+                self._reports.add(report)
+                report.add_done_callback(self._reports.discard)
+
+    async def _start(self, spec: RunSpec, image: Image) -> DockerExecution:
+        given = await asyncio.to_thread(files.prepare, spec.folder)
+        cell = await self._cells.take()
+        made = ""
+        try:
+            options = container.options(
+                self._engine,
+                self._settings,
+                self._node,
+                spec,
+                image=image.id,
+                network=cell.network,
+                given=given,
+            )
+            made, stream = await self._engine.call(self._create_and_start, options)
+        except (StartFailed, *Unreachable) as error:
+            await self._cells.remove(made or container.name_of(self._node, spec.run_id))
+            await self._cells.discard(cell)
+            await asyncio.to_thread(files.take_back, spec.folder)
+            if isinstance(error, StartFailed):
+                raise
+            raise StartFailed(f"The container engine refuses {spec.image}: {words(error)}") from (
+                error
+            )
+        execution = DockerExecution(
+            self._engine,
+            self._cells,
+            Container(made, spec.run_id, spec.folder, spec.limits, time.monotonic()),
+            cell,
+            self._executions.discard,
+        )
+        self._executions.add(execution)
+        execution.begin(stream)
+        return execution
+
+    def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
+        api = self._engine.api
+        try:
+            made = api.create_container(**options)["Id"]
+        except APIError as error:
+            if error.status_code != _CONFLICT:
+                raise
+            # Left by an earlier attempt at the same run.
+            api.remove_container(options["name"], v=True, force=True)
+            made = api.create_container(**options)["Id"]
+        stream = api.attach_socket(made, params={"stdout": 1, "stderr": 1, "stream": 1})
+        try:
+            api.start(made)
+        except BaseException:
+            close_stream(stream)
+            raise
+        return str(made), stream
+
+    async def _adopt(self, found: dict[str, Any]) -> DockerExecution | None:
+        """Go on with a container; None if that is of no use."""
+        try:
+            run_id, folder, limits = container.from_labels(found["Labels"])
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("Container %s has lost its labels: %s", found["Id"][:12], error)
+            return None
+        if not folder.is_dir():
+            return None  # the node has forgotten it
+        try:
+            state = await self._engine.call(self._engine.api.inspect_container, found["Id"])
+            cell: Cell | None = None
+            lives = bool(state["State"].get("Running"))
+            if lives:
+                cell = await self._cells.reopen(f"container:{found['Id']}")
+            stream = await self._engine.call(
+                self._engine.api.attach_socket,
+                found["Id"],
+                params={"stdout": 1, "stderr": 1, "stream": int(lives), "logs": 1},
+            )
+        except (StartFailed, *Unreachable) as error:
+            if not is_gone(error):
+                log.error("Run %s cannot be taken up again: %s", run_id, words(error))
+            return None
+        age = max(0.0, (datetime.now(UTC) - _time(state["State"]["StartedAt"])).total_seconds())
+        execution = DockerExecution(
+            self._engine,
+            self._cells,
+            Container(found["Id"], run_id, folder, limits, time.monotonic() - age),
+            cell,
+            self._executions.discard,
+        )
+        self._executions.add(execution)
+        network = str(state["HostConfig"]["NetworkMode"]).removeprefix("container:")
+        execution.begin(stream, also_remove=(network,))
+        return execution
+
+    async def _list(self, kind: str) -> list[dict[str, Any]]:
+        wanted = {**container.node_label(self._node), container.TYPE: kind}
+        return list(
+            await self._engine.call(
+                self._engine.api.containers,
+                all=True,
+                filters={"label": [f"{key}={value}" for key, value in wanted.items()]},
+            )
+        )
+
+    async def _remove_idle_helpers(self) -> None:
+        """Remove what an earlier process of this node kept ready, or held for runs that ended."""
+        held = set()
+        for found in await self._list(container.ALGORITHM):
+            mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
+            held.add(mode.removeprefix("container:"))
+        for found in await self._list(container.HELPER):
+            if found["Id"] not in held:
+                await self._cells.remove(found["Id"])
+
+
+def _time(text: str) -> datetime:
+    """The engine's time, without the digits of it that no clock of ours has."""
+    whole, _, rest = text.partition(".")
+    zone = rest.lstrip("0123456789") if rest else ""
+    if zone in ("", "Z"):
+        return datetime.fromisoformat(whole.removesuffix("Z")).replace(tzinfo=UTC)
+    return datetime.fromisoformat(f"{whole}{zone}")

@@ -1,0 +1,363 @@
+"""Tasks: ``/task``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from vantage6.server.api.algorithm_store import errand
+from vantage6.server.api.run import RESULTS, RUNS, result_json, run_json
+from vantage6.server.api.task_creation import (
+    NewTask,
+    check_new_task,
+    is_readable,
+    parameters_text,
+)
+from vantage6.server.auth.caller import Caller
+from vantage6.server.auth.tokens import Kind
+from vantage6.server.auth.visibility import visible
+from vantage6.server.call import ByAnyone, ByUser, ByUserOrContainer, Call, Work
+from vantage6.server.events import audience
+from vantage6.server.model.blobs import is_blob
+from vantage6.server.model.removal import delete_tasks
+from vantage6.server.model.runs import add_task, next_job_id
+from vantage6.server.model.tables import (
+    AlgorithmStore,
+    Run,
+    Study,
+    Task,
+    TaskDatabase,
+    User,
+)
+from vantage6.server.payloads.intake import claim, keep_apart
+from vantage6.server.stores import Algorithm
+from vantage6.web.errors import bad_request, lacks_permission, not_found
+from vantage6.web.links import Links
+from vantage6.web.pagination import Paged
+from vantage6.web.parameters import Include, Pattern
+from vantage6.web.responses import JSON, timestamp
+from vantage6.web.rules import Operation
+
+router = APIRouter(tags=["task"])
+log = logging.getLogger(__name__)
+
+_SORT = {
+    "id": Task.id,
+    "name": Task.name,
+    "description": Task.description,
+    "image": Task.image,
+    "job_id": Task.job_id,
+    "status": Task.status,
+    "created_at": Task.created_at,
+    "finished_at": Task.finished_at,
+    "collaboration_id": Task.collaboration_id,
+    "study_id": Task.study_id,
+    "parent_id": Task.parent_id,
+    "init_org_id": Task.init_org_id,
+    "init_user_id": Task.init_user_id,
+}
+_INCLUDES = ("runs", "results")
+
+
+def task_json(task: Task, link: Links) -> dict[str, Any]:
+    """A task as the contract shows it."""
+    id_ = task.id
+    return {
+        "id": id_,
+        "name": task.name,
+        "description": task.description,
+        "image": task.image,
+        "job_id": task.job_id,
+        "status": task.status,
+        "created_at": timestamp(task.created_at),
+        "finished_at": timestamp(task.finished_at),
+        "collaboration": link.one("collaboration", task.collaboration_id),
+        "study": link.one("study", task.study_id),
+        "init_org": link.one("organization", task.init_org_id),
+        "init_user": link.one("user", task.init_user_id),
+        "algorithm_store": link.one("algorithmstore", task.algorithm_store_id),
+        "parent": link.one("task", task.parent_id),
+        "children": link.many("task", "parent_id", id_),
+        "runs": link.many("run", "task_id", id_),
+        "results": link.many("result", "task_id", id_),
+        "databases": [
+            {"label": database["label"], "parameters": parameters_text(database["parameters"])}
+            for database in task.databases
+        ],
+    }
+
+
+def find_task(db: Session, id_: int) -> Task:
+    """The task with an id.
+
+    Raises
+    ------
+    Refusal
+        404 if there is none.
+    """
+    task = db.get(Task, id_)
+    if task is None:
+        raise not_found(f"Task id={id_} not found!")
+    return task
+
+
+def may_view(caller: Caller, task: Task, resource: str = "task") -> bool:
+    """Whether the caller may see a task, or (resource ``run``) its runs and results."""
+    return caller.may(
+        resource,
+        Operation.VIEW,
+        organization=task.init_org_id,
+        collaboration=task.collaboration_id,
+        owner=task.init_user_id,
+    )
+
+
+def _with_includes(
+    work: Work, tasks: Sequence[Task], include: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Tasks with their runs or results in place of the links; one statement per include."""
+    shown = [task_json(task, work.link) for task in tasks]
+    ids = [task.id for task in tasks]
+    for name, query, as_json in (
+        ("runs", RUNS, run_json),
+        ("results", RESULTS, result_json),
+    ):
+        if name not in include:
+            continue
+        by_task: dict[int, list[Any]] = {id_: [] for id_ in ids}
+        for row in work.db.execute(query.where(Run.task_id.in_(ids)).order_by(Run.id)):
+            by_task[row.Run.task_id].append(as_json(row, work.link))
+        for item in shown:
+            item[name] = by_task[item["id"]]
+    return shown
+
+
+@router.get("/task")
+def list_tasks(
+    call: ByAnyone,
+    page: Paged,
+    include: Include,
+    name: Pattern | None = None,
+    description: Pattern | None = None,
+    image: Pattern | None = None,
+    status: str | None = None,
+    database: str | None = None,
+    collaboration_id: int | None = None,
+    study_id: int | None = None,
+    init_org_id: int | None = None,
+    init_user_id: int | None = None,
+    parent_id: int | None = None,
+    job_id: int | None = None,
+    run_id: int | None = None,
+    store_id: int | None = None,
+    is_user_created: Annotated[
+        int | None, Query(description="0: only subtasks; otherwise: only tasks of users")
+    ] = None,
+) -> JSON:
+    """List tasks, newest first."""
+    with call.read() as work:
+        db, caller = work.db, work.caller
+        where: list[ColumnElement[bool]] = [visible(caller, "task")]
+        equal = {
+            Task.collaboration_id: collaboration_id,
+            Task.study_id: study_id,
+            Task.init_org_id: init_org_id,
+            Task.init_user_id: init_user_id,
+            Task.parent_id: parent_id,
+            Task.job_id: job_id,
+            Task.status: status,
+        }
+        where += [column == value for column, value in equal.items() if value is not None]
+        alike = {Task.name: name, Task.description: description, Task.image: image}
+        where += [column.like(value) for column, value in alike.items() if value is not None]
+        for collaboration in _filtered_collaborations(
+            db, collaboration_id, study_id, parent_id, job_id, run_id
+        ):
+            caller.must("task", Operation.VIEW, collaboration=collaboration)
+        if run_id is not None:
+            where.append(Task.id.in_(select(Run.task_id).where(Run.id == run_id)))
+        if init_org_id is not None:
+            caller.must("task", Operation.VIEW, organization=init_org_id)
+        if init_user_id is not None:
+            _must_view_tasks_of(work, init_user_id)
+        if store_id is not None:
+            if db.get(AlgorithmStore, store_id) is None:
+                raise bad_request(f"Algorithm store id={store_id} does not exist!")
+            where.append(Task.algorithm_store_id == store_id)
+        if database is not None:
+            where.append(
+                Task.id.in_(select(TaskDatabase.task_id).where(TaskDatabase.label == database))
+            )
+        if is_user_created is not None:
+            top = Task.parent_id.is_(None)
+            where.append(top if is_user_created else ~top)
+        wanted = include.check(_INCLUDES)
+        if "results" in wanted:
+            widest = caller.rights.widest("task", Operation.VIEW)
+            if widest is None or not caller.rights.at_least("run", Operation.VIEW, widest):
+                raise lacks_permission()
+        return page.fetch(
+            db,
+            select(Task).where(*where),
+            lambda rows: _with_includes(work, [row[0] for row in rows], wanted),
+            sort=_SORT,
+            default=Task.id.desc(),
+        )
+
+
+def _filtered_collaborations(
+    db: Session,
+    collaboration_id: int | None,
+    study_id: int | None,
+    parent_id: int | None,
+    job_id: int | None,
+    run_id: int | None,
+) -> list[int]:
+    """The collaborations that explicit filters lead to."""
+    found: list[int] = []
+    if collaboration_id is not None:
+        found.append(collaboration_id)
+    for name, value, query in (
+        ("Study", study_id, select(Study.collaboration_id).where(Study.id == study_id)),
+        ("Task", parent_id, select(Task.collaboration_id).where(Task.id == parent_id)),
+        ("Job", job_id, select(Task.collaboration_id).where(Task.job_id == job_id).limit(1)),
+        (
+            "Run",
+            run_id,
+            select(Task.collaboration_id).join(Run, Run.task_id == Task.id).where(Run.id == run_id),
+        ),
+    ):
+        if value is None:
+            continue
+        collaboration = db.scalar(query)
+        if collaboration is None:
+            raise bad_request(f"{name} id={value} does not exist!")
+        found.append(collaboration)
+    return found
+
+
+def _must_view_tasks_of(work: Work, user_id: int) -> None:
+    organization_id = work.db.scalar(select(User.organization_id).where(User.id == user_id))
+    if organization_id is None:
+        raise bad_request(f"User id={user_id} does not exist!")
+    work.caller.must("task", Operation.VIEW, organization=organization_id, owner=user_id)
+
+
+@router.post("/task", status_code=201)
+async def create_task(call: ByUserOrContainer, body: NewTask) -> JSON:
+    """Create a task, with one run per organization.
+
+    With `store_id` the image must be one that the store offers, and is fixed by its digest.
+    """
+    return await make_task(call, body)
+
+
+async def make_task(call: Call, body: NewTask) -> JSON:
+    """Create a task from a body that is well-formed, and answer it.
+
+    Raises
+    ------
+    Refusal
+        With the reason.
+    """
+    algorithm = None
+    if body.store_id is not None and call.token.kind is Kind.USER:
+        url = await run_in_threadpool(_store_url, call, body)
+        wanted = errand(call, url, body.server_url)
+        algorithm = await call.services.stores.algorithm(wanted, body.image)
+    return await run_in_threadpool(_add, call, body, algorithm)
+
+
+def _store_url(call: Call, body: NewTask) -> str:
+    inputs = [item.input for item in body.organizations if not is_blob(item.input)]
+    readable = [is_readable(text) for text in inputs]
+    with call.read() as work:
+        store = check_new_task(work.db, work.caller, body, readable).store
+        assert store is not None  # noqa: S101 (a user named one)
+        return store.url
+
+
+def _keep_large_apart(call: Call, body: NewTask) -> list[bool]:
+    """Put large inputs into the store; gives which of those that came inline are readable."""
+    readable = []
+    for item in body.organizations:
+        if is_blob(item.input):
+            continue
+        readable.append(is_readable(item.input))
+        # Encrypted ones stay: the page's form of them is none for the store.
+        if readable[-1] and len(item.input) > call.services.config.inline_payload_limit:
+            item.input = keep_apart(call, item.input)
+    return readable
+
+
+def _add(call: Call, body: NewTask, algorithm: Algorithm | None) -> JSON:
+    readable = _keep_large_apart(call, body)
+    with call.write() as work:
+        db, caller = work.db, work.caller
+        checked = check_new_task(db, caller, body, readable)
+        parent = checked.parent
+        image, store_id = body.image, parent.algorithm_store_id if parent else None
+        if algorithm and checked.store:
+            image = algorithm.image
+            # Without a digest nothing proves that it is the store's: then it is not called so.
+            if algorithm.digest:
+                image, store_id = f"{image}@{algorithm.digest}", checked.store.id
+        claim(work, {item.input for item in body.organizations if is_blob(item.input)})
+        task = add_task(
+            db,
+            [(item.id, item.input) for item in body.organizations],
+            name=body.name or "",
+            description=body.description,
+            image=image,
+            algorithm_store_id=store_id,
+            collaboration_id=checked.collaboration.id,
+            study_id=checked.study.id if checked.study else None,
+            job_id=parent.job_id if parent else next_job_id(db),
+            parent_id=parent.id if parent else None,
+            init_org_id=caller.organization_id,
+            init_user_id=parent.init_user_id if parent else caller.id,
+            databases=body.stored_databases(),
+        )
+        work.tell(
+            "new_task",
+            {"id": task.id, "parent_id": task.parent_id},
+            audience(task.collaboration_id, [item.id for item in body.organizations]),
+        )
+        answer = JSON(task_json(task, work.link), 201)
+    log.info("Task %d with %d run(s) created", task.id, len(body.organizations))
+    return answer
+
+
+@router.get("/task/{id_:int}")
+def get_task(call: ByAnyone, id_: int, include: Include) -> JSON:
+    """Get one task."""
+    with call.read() as work:
+        task = find_task(work.db, id_)
+        if not may_view(work.caller, task):
+            raise lacks_permission()
+        wanted = include.check(_INCLUDES)
+        if "results" in wanted and not may_view(work.caller, task, "run"):
+            raise lacks_permission()
+        return JSON(_with_includes(work, [task], wanted)[0])
+
+
+@router.delete("/task/{id_:int}")
+def delete_task(call: ByUser, id_: int) -> JSON:
+    """Delete a task and its subtasks; what still runs is killed first."""
+    with call.write() as work:
+        task = find_task(work.db, id_)
+        work.caller.must(
+            "task",
+            Operation.DELETE,
+            organization=task.init_org_id,
+            collaboration=task.collaboration_id,
+            owner=task.init_user_id,
+        )
+        delete_tasks(work, Task.id == id_)
+    return JSON({"msg": f"Task id={id_} and its subtasks are deleted"})

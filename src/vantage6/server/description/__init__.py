@@ -1,0 +1,1 @@
+"""What the API's description (``/openapi.json``, ``/docs``) says beyond the routes themselves."""

@@ -1,0 +1,75 @@
+"""What comes in on the Socket.IO side: what is no packet of the contract's is nobody's."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import socketio
+from socketio.packet import BINARY_ACK, BINARY_EVENT, CONNECT_ERROR, EVENT
+from socketio.packet import Packet as AnyPacket
+
+log = logging.getLogger(__name__)
+
+# Calls of the library to its own handlers, which a client's event of that name would reach.
+_RESERVED = frozenset({"connect", "disconnect"})
+_NEVER_SENT_BY_CLIENTS = frozenset({BINARY_ACK, BINARY_EVENT, CONNECT_ERROR})
+
+
+class Packet(AnyPacket):  # type: ignore[misc]
+    """A packet; a malformed one reads as an event of no name, to which nobody listens.
+
+    The library would raise, and log a stack trace per packet of whoever is not even identified.
+    Binary data is malformed: no event of the contract has any.
+    """
+
+    def __init__(self, *args: Any, encoded_packet: Any = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if encoded_packet is None:
+            return
+        try:
+            attachments = self.decode(encoded_packet)
+            problem = "attachments" if attachments else self._problem()
+        except (AttributeError, IndexError, RecursionError, TypeError, ValueError) as error:
+            problem = type(error).__name__
+        if problem:
+            # Not louder: anybody could fill the log.
+            log.debug("Malformed packet dropped: %s", problem)
+            self.packet_type, self.namespace, self.id, self.data = EVENT, "/", None, [""]
+
+    def _problem(self) -> str | None:
+        if self.packet_type in _NEVER_SENT_BY_CLIENTS or not 0 <= self.packet_type <= BINARY_ACK:
+            return "type of packet"
+        if self.packet_type != EVENT:
+            return None
+        if not isinstance(self.data, list) or not self.data or not isinstance(self.data[0], str):
+            return "no name of an event"
+        return "reserved name of an event" if self.data[0] in _RESERVED else None
+
+
+class PacketServer(socketio.AsyncServer):  # type: ignore[misc]
+    """A Socket.IO server that takes malformed frames without a stack trace."""
+
+    def __init__(self, **options: Any) -> None:
+        wire = logging.getLogger(f"{__name__}.wire")
+        wire.setLevel(logging.WARNING)  # below, it writes down all that is said
+        wire.addFilter(_quiet_about_junk)
+        super().__init__(serializer=Packet, engineio_logger=wire, **options)
+
+    async def handle_request(self, *args: Any, **options: Any) -> Any:
+        """Serve a request or a WebSocket; one that sends a malformed frame ends with it."""
+        try:
+            return await super().handle_request(*args, **options)
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            # Handlers' own errors do not get here: the library logs them where they happen.
+            log.debug("Malformed frame, connection closed: %s", type(error).__name__)
+            return None
+
+
+def _quiet_about_junk(record: logging.LogRecord) -> bool:
+    """Drop what the library says, with a trace, of what it cannot read; the rest of it warns."""
+    if record.msg in ("post request handler error", "Unknown receive error"):
+        return False
+    if not record.exc_info:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True

@@ -1,0 +1,1 @@
+"""Where large inputs and results lie, apart from the database."""

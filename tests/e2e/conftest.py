@@ -1,0 +1,46 @@
+"""A running ``v6 demo``, shared by the tests of one worker.
+
+`demo`, `encrypted_demo`
+    What the ready file says of a demo that is up and has taught its lesson.
+`start_demo`
+    Starts another one, for a test that kills parts of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demos import Demo, StartDemo, running_demo
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with running_demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running.ready
+
+
+@pytest.fixture(scope="session")
+def encrypted_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with running_demo(tmp_path_factory.mktemp("encrypted"), "--encrypted") as running:
+        yield running.ready
+
+
+@pytest.fixture
+def start_demo(tmp_path: Path) -> StartDemo:
+    def start(*options: str) -> AbstractContextManager[Demo]:
+        return running_demo(tmp_path, *options)
+
+    return start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)

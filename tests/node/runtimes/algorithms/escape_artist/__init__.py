@@ -1,0 +1,497 @@
+"""An algorithm that tries to get out, written as an outside author would write it.
+
+Each function makes one kind of attempt and returns what came of it: ``"ok: …"`` or the error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import platform
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_remembered: list[bytes] = []
+
+
+def _outcome(attempt: Callable[[], Any]) -> str:
+    try:
+        return f"ok: {attempt()}"
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def nothing() -> None:
+    return None
+
+
+def read(path: str) -> str:
+    def attempt() -> str:
+        with open(path, "rb") as file:
+            return file.read(65536).decode("utf-8", errors="replace")
+
+    return _outcome(attempt)
+
+
+def write(path: str, text: str) -> str:
+    def attempt() -> int:
+        with open(path, "w") as file:
+            return file.write(text)
+
+    return _outcome(attempt)
+
+
+def change_own(variable: str) -> list[str]:
+    """Try to change, remove and replace a file that the node handed over."""
+    path = os.environ[variable]
+    return [
+        write(path, "changed"),
+        _outcome(lambda: os.chmod(path, 0o600)),
+        _outcome(lambda: os.unlink(path)),
+        _outcome(lambda: os.rename("/tmp", path)),
+    ]
+
+
+def folder(path: str) -> str | list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+
+
+def everything_below(path: str) -> list[str]:
+    """Every file that can be found, except in the software."""
+    found = []
+    skipped = {"/proc", "/usr", "/etc", sys.prefix, sys.base_prefix, *sys.path}
+    for parent, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if os.path.join(parent, name) not in skipped]
+        found += [os.path.join(parent, name) for name in files]
+    return sorted(found)
+
+
+def writable_places() -> list[str]:
+    found = []
+    for parent, folders, files in os.walk("/"):
+        if parent == "/":
+            folders[:] = [name for name in folders if name != "proc"]
+        places = [parent, *(os.path.join(parent, name) for name in files)]
+        found += [
+            place for place in places if not os.path.islink(place) and os.access(place, os.W_OK)
+        ]
+    return sorted(found)
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def first_environment() -> str:
+    return read("/proc/self/environ")
+
+
+def descriptors() -> list[str]:
+    return [os.readlink(f"/proc/self/fd/{name}") for name in _open_descriptors()]
+
+
+def _open_descriptors() -> list[str]:
+    names = os.listdir("/proc/self/fd")
+    return [name for name in names if os.path.lexists(f"/proc/self/fd/{name}")]
+
+
+def processes() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def connect(host: str, port: int) -> str:
+    def attempt() -> str:
+        with socket.create_connection((host, port), timeout=2) as sock:
+            return sock.recv(100).decode()
+
+    return _outcome(attempt)
+
+
+def connect_all(targets: list[tuple[str, int]]) -> list[str]:
+    return [connect(host, port) for host, port in targets]
+
+
+def connect_unix(address: str) -> str:
+    def attempt() -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(address)
+
+    return _outcome(attempt)
+
+
+def open_ports() -> list[int]:
+    """Every port of this machine that something listens on."""
+    found = []
+    for port in range(1, 65536):
+        with socket.socket() as sock:
+            # A connection to itself may come about by chance.
+            reached = sock.connect_ex(("127.0.0.1", port)) == 0
+            if reached and sock.getsockname() != sock.getpeername():
+                found.append(port)
+    return found
+
+
+def look_up(name: str) -> str:
+    return _outcome(lambda: socket.getaddrinfo(name, 80))
+
+
+def special_socket(family: int, kind: int, protocol: int = 0) -> str:
+    return _outcome(lambda: socket.socket(family, kind, protocol).close())
+
+
+def call(numbers: dict[str, int], *arguments: int) -> str:
+    """Make a kernel call by its number on this machine."""
+
+    def attempt() -> int:
+        values = [ctypes.c_long(value) for value in arguments]
+        result = _libc.syscall(ctypes.c_long(numbers[platform.machine()]), *values)
+        if result < 0:
+            raise OSError(ctypes.get_errno(), "")
+        return int(result)
+
+    return _outcome(attempt)
+
+
+def make_calls(calls: dict[str, list[Any]]) -> dict[str, str]:
+    return {name: call(*arguments) for name, arguments in calls.items()}
+
+
+def mount_something() -> str:
+    def attempt() -> None:
+        if _libc.mount(b"none", b"/tmp", b"tmpfs", ctypes.c_ulong(0), None) < 0:
+            raise OSError(ctypes.get_errno(), "")
+
+    return _outcome(attempt)
+
+
+def make_device() -> str:
+    return _outcome(lambda: os.mknod("/tmp/disk", 0o600 | 0o060000, os.makedev(254, 0)))
+
+
+def become_root() -> list[str]:
+    return [
+        _outcome(lambda: os.setuid(0)),
+        _outcome(lambda: os.setresuid(0, 0, 0)),
+        _outcome(lambda: os.chroot("/tmp")),
+    ]
+
+
+def who_am_i() -> dict[str, Any]:
+    status = dict(
+        line.split(":\t", 1) for line in read("/proc/self/status")[4:].splitlines() if ":\t" in line
+    )
+    wanted = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+    return {
+        "uid": os.getresuid(),
+        "gid": os.getresgid(),
+        "groups": os.getgroups(),
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        **{name: status[name].strip() for name in wanted},
+    }
+
+
+def signal_everybody() -> list[str]:
+    return [
+        _outcome(lambda: os.kill(-1, signal.SIGTERM)),
+        _outcome(lambda: os.kill(os.getppid(), signal.SIGKILL)) if os.getppid() else "no parent",
+    ]
+
+
+def outlive_parent() -> str:
+    """Try to undo what ties this process's life to its supervisor's."""
+
+    def attempt() -> None:
+        if _libc.prctl(1, ctypes.c_ulong(0), 0, 0, 0) < 0:
+            raise OSError(ctypes.get_errno(), "")
+
+    return _outcome(attempt)
+
+
+def search_memory(marker: list[int]) -> int:
+    """How often a text occurs in this process's memory.
+
+    It is given as numbers minus one and never put together, so that the search does not find
+    itself: each piece of memory is shifted by one before it is looked at.
+    """
+    needle = bytes(marker)
+    minus_one = bytes((number - 1) % 256 for number in range(256))
+    count = 0
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
+        for line in maps.read().splitlines():
+            area, rights = line.split()[:2]
+            begin, end = (int(part, 16) for part in area.split("-"))
+            if not rights.startswith("rw") or end - begin > 256 * 1024**2:
+                continue
+            try:
+                memory.seek(begin)
+                count += memory.read(end - begin).translate(minus_one).count(needle)
+            except OSError:
+                continue
+    return count
+
+
+def remember(marker: list[int]) -> int:
+    _remembered.extend(bytes(number + 1 for number in marker) * 1000 for _ in range(100))
+    return len(_remembered)
+
+
+def random_numbers() -> list[Any]:
+    import numpy as np
+
+    return [random.random(), float(np.random.random())]  # noqa: S311 (a test of luck)
+
+
+def fork_bomb(attempts: int) -> dict[str, int]:
+    started, refused = 0, 0
+    for _ in range(attempts):
+        try:
+            pid = os.fork()
+        except OSError:
+            refused += 1
+            continue
+        if pid == 0:
+            # Each child tries to be a bomb as well.
+            while True:
+                try:
+                    if os.fork() == 0:
+                        time.sleep(60)
+                except OSError:
+                    time.sleep(60)
+        started += 1
+    return {"started": started, "refused": refused}
+
+
+def _call_oneself(name: str) -> None:
+    """The kernel's name of this process, and of those it forks from now on."""
+    if name and _libc.prctl(15, name.encode(), 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+
+def start_daemon(name: str = "") -> int:
+    """Double fork, new session, every signal ignored, standard streams kept open."""
+    _call_oneself(name)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            while True:
+                time.sleep(60)
+        os._exit(0)
+    os.wait()
+    return len(processes())
+
+
+def daemon_and_wait(name: str = "") -> None:
+    start_daemon(name)
+    print("waiting", flush=True)
+    time.sleep(600)
+
+
+def fill(path: str, megabytes: int) -> dict[str, Any]:
+    """Write until refused."""
+    written = 0
+    block = b"x" * 1024 * 1024
+    try:
+        with open(path, "wb", buffering=0) as file:
+            for _ in range(megabytes):
+                written += file.write(block)
+    except OSError as error:
+        return {"written": written, "error": errno.errorcode[error.errno or 0]}
+    return {"written": written, "error": None}
+
+
+def fill_everywhere(megabytes: int) -> int:
+    """Bytes that fit into all writable places together, in many files."""
+    total = 0
+    for place in ("/tmp", "/dev/shm", "/mnt/tmp"):
+        for number in range(20):
+            total += fill(f"{place}/{number}", megabytes)["written"]
+    return total
+
+
+def many_files(number: int) -> int:
+    for made in range(number):
+        try:
+            open(f"/tmp/{made}", "w").close()
+        except OSError:
+            return made
+    return number
+
+
+def fill_output(megabytes: int) -> dict[str, Any]:
+    outcome = fill(os.environ["OUTPUT_FILE"], megabytes)
+    time.sleep(0.5)
+    os._exit(0 if outcome["error"] is None else 3)
+
+
+def garbage(size: int) -> None:
+    with open(os.environ["OUTPUT_FILE"], "wb") as file:
+        file.write(bytes(number % 256 for number in range(size)))
+    os._exit(0)
+
+
+def replace_output(path: str) -> None:
+    """Put a link to something else in the place of the output."""
+    output = os.environ["OUTPUT_FILE"]
+    answers = [
+        _outcome(lambda: os.unlink(output)),
+        _outcome(lambda: os.rename(output, f"{output}.old")),
+        _outcome(lambda: os.symlink(path, f"{os.path.dirname(output)}/input2")),
+    ]
+    import json
+
+    print(json.dumps(answers), flush=True)
+
+
+def big_result(size: int) -> str:
+    return "x" * size
+
+
+def allocate(megabytes: int) -> int:
+    return len(bytearray(megabytes * 1024**2))
+
+
+def allocate_in_many(processes: int, megabytes: int) -> None:
+    for _ in range(processes):
+        if os.fork() == 0:
+            block = bytearray(megabytes * 1024**2)
+            block[::4096] = b"x" * len(block[::4096])
+            time.sleep(60)
+    time.sleep(60)
+
+
+def allocate_shared(megabytes: int) -> None:
+    block = mmap.mmap(-1, megabytes * 1024**2)
+    for offset in range(0, len(block), 4096):
+        block[offset] = 1
+    time.sleep(60)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def spin_in_many(processes: int, name: str = "") -> None:
+    _call_oneself(name)
+    for _ in range(processes):
+        try:
+            if os.fork() == 0:
+                spin()
+        except OSError:
+            break
+    time.sleep(600)
+
+
+def sleep(seconds: float) -> str:
+    time.sleep(seconds)
+    return "woke up"
+
+
+def wait_for_word(path: str) -> str:
+    """Wait until a file appears, then say what it holds."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return read(path)
+
+
+def say(text: str) -> str:
+    print(text, flush=True)
+    print(text, file=sys.stderr, flush=True)
+    return text
+
+
+def speak_wait_connect(port: int) -> str:
+    """Speak before and after the node has been away, then call it."""
+    print("before", flush=True)
+    for _ in range(600):
+        answer = connect("127.0.0.1", port)
+        if answer.startswith("ok: hello"):
+            print("after", flush=True)
+            return answer
+        time.sleep(0.2)
+    return "never"
+
+
+def chatter(megabytes: int) -> str:
+    line = "y" * 1023 + "\n"
+    for _ in range(megabytes * 1024):
+        sys.stdout.write(line)
+        sys.stderr.write(line)
+    return "said it all"
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    ctypes.string_at(0)
+
+
+def leave(code: int) -> None:
+    print("leaving", flush=True)
+    os._exit(code)
+
+
+def open_many(number: int) -> int:
+    held = []
+    for _ in range(number):
+        try:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            break
+    for descriptor in held:
+        os.close(descriptor)
+    return len(held)
+
+
+def run_program(*command: str) -> list[Any]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [done.returncode, done.stdout, done.stderr]
+
+
+def use_pool() -> list[int]:
+    """What honest authors do: several processes and threads, shared memory, temporary files."""
+    import multiprocessing
+    import tempfile
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    context = multiprocessing.get_context("fork")
+    with ThreadPoolExecutor(4) as threads, ProcessPoolExecutor(2, mp_context=context) as workers:
+        first = list(threads.map(abs, [-1, -2]))
+        second = list(workers.map(abs, [-3, -4]))
+    with tempfile.TemporaryFile() as file:
+        file.write(b"12345")
+        return [*first, *second, file.tell()]
+
+
+def frame_sum(path: str) -> dict[str, Any]:
+    """Pandas and Arrow, with their own threads."""
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    frame.to_parquet("/tmp/frame.parquet")
+    again = pd.read_parquet("/tmp/frame.parquet")
+    return {"sum": int(again["n"].sum()), "groups": again.groupby("g")["n"].sum().to_dict()}
+
+
+def late_output() -> str:
+    """Leave a thread and an exit handler behind, as some libraries do."""
+    import atexit
+    import threading
+
+    atexit.register(lambda: print("at exit"))
+    threading.Thread(target=lambda: (time.sleep(0.05), print("thread done"))).start()
+    return "returned"

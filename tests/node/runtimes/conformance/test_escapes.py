@@ -1,0 +1,284 @@
+"""An algorithm tries to see or touch what is not its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vantage6.node.runtimes.base import Mount
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "API-KEY-5c9e1c3e"
+REFUSED = {"EROFS", "EBUSY", "EPERM", "EACCES", "ENOTDIR", "EXDEV"}
+
+
+async def test_another_database_cannot_be_read(run: Any, tmp_path: Path) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    own.write_text("mine")
+    other.write_text(SECRET)
+    mounts = [Mount(own, "/mnt/data/default.csv")]
+    assert (await run("read", "/mnt/data/default.csv", mounts=mounts)).result == "ok: mine"
+    assert (await run("read", str(other), mounts=mounts)).result == "ENOENT"
+    assert (await run("read", "/mnt/data/other.csv", mounts=mounts)).result == "ENOENT"
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/shadow", "/etc/sudoers", "/root/.bashrc", "/var/log/syslog"]
+)
+async def test_secrets_of_the_machine_are_not_there(run: Any, path: str) -> None:
+    assert (await run("read", path)).result == "ENOENT"
+
+
+async def test_the_nodes_configuration_is_not_there(run: Any, tmp_path: Path) -> None:
+    config = tmp_path / "node.yaml"
+    config.write_text(f"api_key: {SECRET}")
+    config.chmod(0o666)
+    assert (await run("read", str(config))).result == "ENOENT"
+
+
+async def test_the_nodes_environment_does_not_reach_the_algorithm(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V6_TEST_SECRET", SECRET)
+    assert SECRET not in json.dumps((await run("environment")).result)
+    assert SECRET not in (await run("first_environment")).result
+
+
+async def test_the_environment_is_only_what_was_asked_for(run: Any) -> None:
+    outcome = await run("environment", environment={"MY_SETTING": "5"})
+    allowed = {"PATH", "LANG", "HOME", "TMPDIR", "PKG_NAME", "MY_SETTING", "TEMPORARY_FOLDER"}
+    allowed |= {"INPUT_FILE", "OUTPUT_FILE", "TOKEN_FILE", "LC_CTYPE"}
+    # What images and engines set.
+    allowed |= {"PYTHONPATH", "HOSTNAME", "TERM", "container"}
+    allowed |= {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+    assert set(outcome.result) <= allowed
+    assert outcome.result["MY_SETTING"] == "5"
+    assert outcome.result["PKG_NAME"] == "escape_artist"
+
+
+async def test_only_scratch_and_the_result_are_writable(run: Any) -> None:
+    outcome = await run("writable_places")
+    devices = {f"/dev/{name}" for name in ("full", "null", "random", "urandom", "zero", "tty")}
+    # Of the container alone, and in its memory.
+    devices |= {"/dev/mqueue", "/dev/pts/ptmx", "/run", "/var/tmp"}
+    places = {"/dev/shm", "/mnt/tmp", "/tmp", f"{outcome.inner_folder}/output"}
+    # A checkout below /tmp is shown inside the scratch, below folders that are scratch too.
+    scratch = {str(above) for above in Path(__file__).parents if above.is_relative_to("/tmp/")}
+    found = set(outcome.result) - (scratch - {"/tmp"})
+    assert places <= found
+    assert found <= places | devices
+
+
+@pytest.mark.parametrize("variable", ["INPUT_FILE", "TOKEN_FILE"])
+async def test_input_and_token_cannot_be_changed(run: Any, variable: str) -> None:
+    outcome = await run("change_own", variable)
+    assert REFUSED.issuperset(outcome.result), outcome
+    assert json.loads((outcome.folder / "input").read_bytes())["method"] == "change_own"
+    assert (outcome.folder / "token").read_text() == "the.run.token"
+
+
+async def test_the_runs_files_belong_to_the_node_again_afterwards(run: Any) -> None:
+    outcome = await run("nothing")
+    names = {"input", "token", "output", "stdout", "stderr", "exit.json"}
+    assert {path.name for path in outcome.folder.iterdir()} == names
+    for path in outcome.folder.iterdir():
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (os.geteuid(), 0o600)
+
+
+async def test_a_database_cannot_be_changed(run: Any, tmp_path: Path) -> None:
+    database = tmp_path / "own.csv"
+    database.write_text("mine")
+    database.chmod(0o666)
+    mounts = [Mount(database, "/mnt/data/default.csv")]
+    outcome = await run("write", "/mnt/data/default.csv", "changed", mounts=mounts)
+    assert outcome.result == "EROFS"
+    assert database.read_text() == "mine"
+
+
+async def test_a_link_in_a_database_folder_leads_nowhere(run: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "link").symlink_to(secret)
+    outcome = await run("read", "/mnt/scans/link", mounts=[Mount(folder, "/mnt/scans")])
+    assert outcome.result == "ENOENT"
+
+
+async def test_no_descriptor_of_the_node_is_left_open(run: Any) -> None:
+    outcome = await run("descriptors")
+    kinds = sorted(name.split(":")[0] for name in outcome.result)
+    assert kinds == ["/dev/null", "pipe", "pipe"]
+
+
+async def test_no_process_of_the_machine_is_visible(run: Any) -> None:
+    assert (await run("processes")).result == ["1"]
+
+
+async def test_signals_reach_nobody_else(run: Any) -> None:
+    outcome = await run("signal_everybody")
+    assert outcome.ended.exit_code == 0, outcome
+    assert outcome.result == ["ESRCH", "no parent"]
+
+
+async def test_the_algorithm_is_nobody(run: Any) -> None:
+    me = (await run("who_am_i")).result
+    assert 0 not in me["uid"]
+    assert 0 not in me["gid"]
+    assert 0 not in me["groups"] or os.geteuid() != 0
+    assert {me[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (me["NoNewPrivs"], me["Seccomp"], me["pid"]) == ("1", "2", 1)
+    assert me["host"] != socket.gethostname()
+
+
+async def test_it_cannot_become_root(run: Any) -> None:
+    answers = (await run("become_root")).result
+    # In a user namespace there is no root to become.
+    assert all(answer in ("EPERM", "EINVAL") for answer in answers)
+
+
+async def test_it_cannot_mount_or_make_devices(run: Any) -> None:
+    assert (await run("mount_something")).result == "EPERM"
+    assert (await run("make_device")).result == "EPERM"
+
+
+CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x20000
+CALLS = {
+    "unshare": ({"x86_64": 272, "aarch64": 97}, (CLONE_NEWUSER,)),
+    "setns": ({"x86_64": 308, "aarch64": 268}, (0, 0)),
+    "clone": ({"x86_64": 56, "aarch64": 220}, (CLONE_NEWUSER | 17, 0, 0, 0, 0)),
+    "clone3": ({"x86_64": 435, "aarch64": 435}, (0, 0)),
+    "bpf": ({"x86_64": 321, "aarch64": 280}, (0, 0, 0)),
+    "perf_event_open": ({"x86_64": 298, "aarch64": 241}, (0, 0, 0, 0, 0)),
+    "userfaultfd": ({"x86_64": 323, "aarch64": 282}, (0,)),
+    "keyctl": ({"x86_64": 250, "aarch64": 219}, (0, -3, 1)),
+    "open_by_handle_at": ({"x86_64": 304, "aarch64": 265}, (0, 0, 0)),
+    "open_tree": ({"x86_64": 428, "aarch64": 428}, (0, 0, 1)),
+    "fsopen": ({"x86_64": 430, "aarch64": 430}, (0, 0)),
+    "kexec_load": ({"x86_64": 246, "aarch64": 104}, (0, 0, 0, 0)),
+    "reboot": ({"x86_64": 169, "aarch64": 142}, (0, 0, 0, 0)),
+}
+
+
+async def test_dangerous_kernel_calls_are_refused(run: Any) -> None:
+    calls = {name: [numbers, *arguments] for name, (numbers, arguments) in CALLS.items()}
+    answers = (await run("make_calls", calls)).result
+    assert answers.keys() == CALLS.keys()
+    assert {name: answer for name, answer in answers.items() if answer[0] != "E"} == {}
+    assert set(answers.values()) <= {"EPERM", "ENOSYS"}
+
+
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"])
+async def test_the_kernels_switches_cannot_be_turned(run: Any, path: str) -> None:
+    assert (await run("write", path, "x")).result in REFUSED | {"ENOENT"}
+
+
+async def test_the_output_cannot_be_put_in_the_place_of_something_else(run: Any) -> None:
+    outcome = await run("replace_output", "/etc/passwd")
+    assert REFUSED.issuperset(json.loads(outcome.stdout.splitlines()[-2])), outcome
+    output = outcome.folder / "output"
+    assert output.is_file()
+    assert not output.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock", "/run/node.sock"],
+)
+async def test_the_engine_and_the_node_are_not_there(run: Any, path: str) -> None:
+    assert (await run("connect_unix", path)).result == "ENOENT"
+
+
+async def test_raw_sockets_are_refused(run: Any) -> None:
+    raw, icmp = int(socket.SOCK_RAW), int(socket.IPPROTO_ICMP)
+    outcome = await run("special_socket", int(socket.AF_INET), raw, icmp)
+    assert outcome.result == "EPERM"
+
+
+async def test_the_internet_and_the_machines_services_are_out_of_reach(run: Any) -> None:
+    """The server, another node's proxy and the cloud's metadata are such services."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("", 0)) as open_:
+        own_address = _address_of_this_machine()
+        port, open_port = server.getsockname()[1], open_.getsockname()[1]
+        targets = [
+            ["1.1.1.1", 443],
+            ["169.254.169.254", 80],
+            ["127.0.0.1", port],
+            ["127.0.0.1", open_port],
+            [own_address, open_port],
+            *([f"172.{number}.0.1", open_port] for number in (17, 18)),
+            ["10.88.0.1", open_port],
+            ["::1", open_port],
+        ]
+        answers = (await run("connect_all", targets)).result
+        assert set(answers) <= {"ENETUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL"}, answers
+        assert len(answers) == len(targets)
+        for listener in (server, open_):
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+    assert "ok" not in (await run("look_up", "example.org")).result
+
+
+def _address_of_this_machine() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(sock.getsockname()[0])
+
+
+async def test_sockets_of_the_machine_are_out_of_reach(run: Any, tmp_path: Path) -> None:
+    path, name = str(tmp_path / "docker.sock"), f"\0vantage6-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as file, socket.socket(socket.AF_UNIX) as abstract:
+        for sock, address in ((file, path), (abstract, name)):
+            sock.bind(address)
+            sock.listen()
+        assert (await run("connect_unix", path)).result == "ENOENT"
+        assert (await run("connect_unix", name)).result == "ECONNREFUSED"
+
+
+async def test_a_run_reaches_its_own_proxy_and_no_others(start: Any, runtime: Any) -> None:
+    address, port = runtime.proxy_address(None)
+    host = address.removeprefix("http://")
+    started = [await start("connect", host, port) for _ in range(2)]
+    for number, (execution, _) in enumerate(started):
+        connection, _ = await asyncio.get_running_loop().sock_accept(execution.proxy_socket)
+        with connection:
+            await asyncio.get_running_loop().sock_sendall(connection, f"proxy {number}".encode())
+    for number, (execution, spec) in enumerate(started):
+        await execution.wait()
+        assert json.loads((spec.folder / "output").read_bytes()) == f"ok: proxy {number}"
+
+
+async def test_nothing_but_the_proxy_listens_in_its_network(run: Any, runtime: Any) -> None:
+    outcome = await run("open_ports")
+    assert outcome.result == [runtime.proxy_address(None)[1]]
+
+
+async def test_a_run_sees_neither_files_nor_memory_of_another(run: Any, start: Any) -> None:
+    marker = [ord(letter) - 1 for letter in "what only the first run knows"]
+    assert (await run("search_memory", [ord(letter) - 1 for letter in "search_memory"])).result > 0
+    await run("remember", marker)
+    assert (await run("search_memory", marker)).result == 0
+    first, first_spec = await start("wait_for_word", "/tmp/word")
+    second = await run("everything_below", "/mnt")
+    assert str(first_spec.run_id) not in "".join(second.result)
+    assert (await run("write", "/tmp/word", "psst")).result == "ok: 4"
+    assert (await run("write", "/mnt/tmp/word", "psst")).result == "ok: 4"
+    # A checkout or interpreter below /tmp is software, which every algorithm sees.
+    software = (Path(__file__), Path(sys.prefix), Path(sys.base_prefix))
+    shown = {path.parts[2] for path in software if path.is_relative_to("/tmp")}
+    assert set((await run("folder", "/tmp")).result) <= shown
+    await asyncio.sleep(0.1)
+    assert (await run("processes")).result == ["1"]
+    await first.kill("seen enough")

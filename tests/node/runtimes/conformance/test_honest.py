@@ -1,0 +1,36 @@
+"""What a runtime offers honest algorithms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vantage6.node.runtimes.base import Mount, StartFailed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("name", ["PKG_NAME", "with-hyphen", "", "A B"])
+async def test_a_variable_that_may_not_be_set_is_refused(start: Any, name: str) -> None:
+    with pytest.raises(StartFailed, match="Environment variable"):
+        await start("nothing", environment={name: "x"})
+
+
+async def test_processes_threads_and_temporary_files_work(run: Any) -> None:
+    outcome = await run("use_pool")
+    assert outcome.result == [1, 2, 3, 4, 5], outcome
+
+
+async def test_pandas_and_arrow_work(run: Any, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("g,n\n" + "".join(f"{i % 2},{i}\n" for i in range(1000)))
+    outcome = await run("frame_sum", "/mnt/t.csv", mounts=[Mount(table, "/mnt/t.csv")])
+    assert outcome.result == {"sum": 499500, "groups": {"0": 249500, "1": 250000}}, outcome
+
+
+async def test_threads_and_exit_handlers_come_to_their_end(run: Any) -> None:
+    outcome = await run("late_output")
+    assert outcome.result == "returned"
+    assert outcome.stdout.endswith("thread done\nat exit\n")

@@ -1,0 +1,120 @@
+"""An algorithm takes more than it may."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1024**2
+
+
+async def test_a_fork_bomb_stays_small_and_ends(start: Any, helpers: Any) -> None:
+    limits = replace(helpers.limits, processes=20)
+    execution, spec = await start("fork_bomb", 200, limits=limits)
+    ended = await execution.wait()
+    assert ended.exit_code == 0
+    result = helpers.outcome_of(spec, ended).result
+    assert result["started"] < 20
+    assert result["refused"] > 100
+
+
+async def test_many_runs_bounds_are_separate(run: Any, start: Any, helpers: Any) -> None:
+    """A run that has used up its processes leaves those of others."""
+    limits = replace(helpers.limits, processes=16)
+    bomb, _ = await start("spin_in_many", 6, limits=limits)
+    assert (await run("use_pool", limits=limits)).result == [1, 2, 3, 4, 5]
+    await bomb.kill("enough")
+
+
+async def test_scratch_space_is_bounded_in_all_places_together(run: Any, helpers: Any) -> None:
+    outcome = await run("fill_everywhere", 2)
+    assert 7 * MIB <= outcome.result <= helpers.limits.scratch_size
+
+
+async def test_the_number_of_files_is_bounded(run: Any) -> None:
+    assert 1000 < (await run("many_files", 100_000)).result < 70_000
+
+
+async def test_too_large_a_result_ends_the_run_and_leaves_the_disk(run: Any, helpers: Any) -> None:
+    outcome = await run("fill_output", 100)
+    assert outcome.ended.exit_code is None
+    assert outcome.ended.reason == "wrote more than 4 MiB of output"
+    assert (outcome.folder / "output").stat().st_size == 0
+
+
+async def test_too_large_a_result_is_noticed_even_when_the_run_ends_at_once(
+    run: Any, helpers: Any
+) -> None:
+    limits = replace(helpers.limits, output_size=1000, scratch_size=1 * MIB)
+    outcome = await run("big_result", 2000, limits=limits)
+    assert outcome.ended.reason == "wrote more than 1000 bytes of output"
+    fits = await run("big_result", 998, limits=limits)
+    assert (fits.ended.exit_code, len(fits.result)) == (0, 998)
+
+
+async def test_logs_are_cut_and_do_not_hold_up_the_algorithm(run: Any, helpers: Any) -> None:
+    began = time.monotonic()
+    outcome = await run("chatter", 50)
+    assert time.monotonic() - began < 30
+    assert outcome.result == "said it all"
+    for text in (outcome.stdout, outcome.stderr):
+        assert text.endswith("[the log was cut here, after 65536 bytes]\n")
+        assert len(text) < 66_000
+
+
+async def test_several_processes_cannot_use_more_than_the_limit(run: Any, helpers: Any) -> None:
+    limits = replace(helpers.limits, memory=128 * MIB)
+    outcome = await run("allocate_in_many", 4, 60, limits=limits)
+    assert outcome.ended.exit_code is None
+    assert outcome.ended.reason == "ran out of memory (limit 128 MiB)"
+
+
+async def test_shared_memory_counts(run: Any, helpers: Any) -> None:
+    limits = replace(helpers.limits, memory=128 * MIB)
+    outcome = await run("allocate_shared", 200, limits=limits)
+    assert outcome.ended.reason == "ran out of memory (limit 128 MiB)"
+
+
+async def test_cpu_time_is_bounded(run: Any, helpers: Any) -> None:
+    outcome = await run("spin", limits=replace(helpers.limits, cpu_time=1))
+    assert outcome.ended.exit_code is None
+    assert outcome.ended.reason == "used more CPU time than 1 second"
+
+
+async def test_cpu_time_is_bounded_over_all_processes(run: Any, helpers: Any) -> None:
+    began = time.process_time()
+    outcome = await run("spin_in_many", 4, limits=replace(helpers.limits, cpu_time=2))
+    assert outcome.ended.reason == "used more CPU time than 2 seconds"
+    assert time.process_time() - began < 2
+
+
+async def test_wall_time_is_bounded(run: Any, helpers: Any) -> None:
+    began = time.monotonic()
+    outcome = await run("sleep", 60, limits=replace(helpers.limits, wall_time=1))
+    assert 1 <= time.monotonic() - began < 10
+    assert outcome.ended.exit_code is None
+    assert outcome.ended.reason == "ran longer than 1 second"
+
+
+async def test_open_files_are_bounded(run: Any, helpers: Any) -> None:
+    limits = replace(helpers.limits, open_files=50)
+    assert 40 < (await run("open_many", 1000, limits=limits)).result < 50
+
+
+async def test_there_are_no_core_dumps(run: Any) -> None:
+    outcome = await run("crash")
+    assert outcome.ended.exit_code == 128 + 11
+    assert sorted(os.listdir(outcome.folder)) == [
+        "exit.json",
+        "input",
+        "output",
+        "stderr",
+        "stdout",
+        "token",
+    ]
