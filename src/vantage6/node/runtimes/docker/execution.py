@@ -89,13 +89,15 @@ class DockerExecution:
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Task[None] | None = None
 
-    def begin(self, stream: Any, *, also_remove: tuple[str, ...] = ()) -> None:
-        """Keep the log that arrives on a stream, and watch the container until its end.
+    def begin(
+        self, said: Iterator[tuple[int, bytes]], *, also_remove: tuple[str, ...] = ()
+    ) -> None:
+        """Keep the log, and watch the container until its end.
 
         Parameters
         ----------
-        stream : socket-like
-            Attached to the container.
+        said : iterator of (int, bytes)
+            What it writes, with the number of the stream: `attached` or `replayed`.
         also_remove : tuple of str
             Containers to remove with it.
         """
@@ -108,7 +110,7 @@ class DockerExecution:
                 loop.call_soon_threadsafe(self._logs_end.set)
 
         name = f"log of run {self.run_id}"
-        threading.Thread(target=_keep, args=(stream, logs, told), name=name, daemon=True).start()
+        threading.Thread(target=_keep, args=(said, logs, told), name=name, daemon=True).start()
         self._life = asyncio.create_task(self._live(), name=f"container of run {self.run_id}")
 
     async def wait(self) -> Ended:
@@ -263,19 +265,39 @@ def _out_of_time(limits: Limits) -> str:
     return f"used more CPU time than {duration(limits.cpu_time)}"
 
 
-def _keep(stream: Any, logs: files.Logs, at_end: Callable[[], None]) -> None:
+def attached(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """Yield what arrives on a socket that was attached to a container before its start."""
+    try:
+        yield from _frames(stream, tty=False)
+    finally:
+        close_stream(stream)
+
+
+def replayed(api: Any, container: str, *, follow: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield what a container wrote since its start, by the engine's own log of it.
+
+    Attaching anew would lose its beginning: what arrives with the answer's headers stays in the
+    buffer of the library that read those.
+    """
+    for number, (stdout, stderr) in enumerate(((True, False), (False, True)), start=1):
+        # The second after the end of the first: the engine has kept it until then.
+        said = api.logs(container, stdout=stdout, stderr=stderr, stream=True, follow=follow)
+        for data in said:
+            yield number, data
+
+
+def _keep(
+    said: Iterator[tuple[int, bytes]], logs: files.Logs, at_end: Callable[[], None]
+) -> None:
     """Read a container's streams to their end; always, for it waits until they are read."""
     try:
-        for number, data in _frames(stream, tty=False):
+        for number, data in said:
             logs.keep(number, data)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, *Unreachable) as error:
         log.debug("A log ended: %s", error)
     finally:
         logs.close()
-        try:
-            close_stream(stream)
-        finally:
-            at_end()
+        at_end()
 
 
 def close_stream(stream: Any) -> None:

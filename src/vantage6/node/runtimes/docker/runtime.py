@@ -16,7 +16,13 @@ from vantage6.node.runtimes.base import Execution, RunSpec, StartFailed
 from vantage6.node.runtimes.docker import container, files
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
-from vantage6.node.runtimes.docker.execution import Container, DockerExecution, close_stream
+from vantage6.node.runtimes.docker.execution import (
+    Container,
+    DockerExecution,
+    attached,
+    close_stream,
+    replayed,
+)
 from vantage6.node.runtimes.docker.images import Image, Images
 from vantage6.node.runtimes.docker.memory import MemoryWatch
 from vantage6.node.runtimes.docker.settings import Settings
@@ -177,7 +183,7 @@ class DockerRuntime:
             self._executions.discard,
         )
         self._executions.add(execution)
-        execution.begin(stream)
+        execution.begin(attached(stream))
         return execution
 
     def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
@@ -213,11 +219,6 @@ class DockerRuntime:
             lives = bool(state["State"].get("Running"))
             if lives:
                 cell = await self._cells.reopen(f"container:{found['Id']}")
-            stream = await self._engine.call(
-                self._engine.api.attach_socket,
-                found["Id"],
-                params={"stdout": 1, "stderr": 1, "stream": int(lives), "logs": 1},
-            )
         except (StartFailed, *Unreachable) as error:
             if not is_gone(error):
                 log.error("Run %s cannot be taken up again: %s", run_id, words(error))
@@ -232,7 +233,8 @@ class DockerRuntime:
         )
         self._executions.add(execution)
         network = str(state["HostConfig"]["NetworkMode"]).removeprefix("container:")
-        execution.begin(stream, also_remove=(network,))
+        said = replayed(self._engine.api, found["Id"], follow=lives)
+        execution.begin(said, also_remove=(network,))
         return execution
 
     async def _list(self, kind: str) -> list[dict[str, Any]]:
