@@ -363,7 +363,11 @@ class _SQLite:
 
 
 class _PostgreSQL:
-    """Databases beside the one that is named, each made from one that was prepared."""
+    """Databases beside the one that is named, each made from one that was prepared.
+
+    To make and drop one takes far longer than most tests, so that a prepared one is used again:
+    it keeps what it held at first in a schema of its own, and is brought back to that.
+    """
 
     def __init__(self, url: str, prefix: str) -> None:
         self._url, _, _ = url.rpartition("/")
@@ -372,6 +376,9 @@ class _PostgreSQL:
         self._template = f"{prefix}_template"
         self._numbers = itertools.count(1)
         self._made: set[str] = set()
+        self._prepared: set[str] = set()
+        self._free: list[str] = []
+        self._bring_back = ""
 
     def _drop(self, name: str) -> None:
         self._connection.execute(
@@ -392,13 +399,29 @@ class _PostgreSQL:
         return self._create(f"{self._prefix}_{next(self._numbers)}")
 
     def prepared(self) -> str:
+        if self._free:
+            return f"{self._url}/{self._free.pop()}"
         if self._template not in self._made:
-            _prepare(self._create(self._template))
-        return self._create(f"{self._prefix}_{next(self._numbers)}", self._template)
+            uri = self._create(self._template)
+            _prepare(uri)
+            self._bring_back = _keep_what_it_holds(uri)
+        name = f"{self._prefix}_{next(self._numbers)}"
+        self._prepared.add(name)
+        return self._create(name, self._template)
 
     def discard(self, uri: str) -> None:
-        """Drop a database that is no longer needed."""
+        """Take back a database that is no longer needed."""
         name = uri.rpartition("/")[2]
+        if name in self._prepared:
+            try:
+                with psycopg.connect(uri, autocommit=True) as connection:
+                    connection.execute(self._bring_back.encode())
+            except psycopg.Error:
+                # Still in use, or no longer what it was.
+                self._prepared.remove(name)
+            else:
+                self._free.append(name)
+                return
         self._drop(name)
         self._made.remove(name)
 
@@ -406,6 +429,42 @@ class _PostgreSQL:
         for name in self._made:
             self._drop(name)
         self._connection.close()
+
+
+def _keep_what_it_holds(uri: str) -> str:
+    """Copy all rows of a database within it; answer the statements that bring these back."""
+    names = [table.name for table in Base.metadata.sorted_tables]
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA prepared")
+        for name in names:
+            connection.execute(
+                sql.SQL("CREATE TABLE prepared.{0} AS TABLE public.{0}").format(
+                    sql.Identifier(name)
+                )
+            )
+        filled = [
+            name
+            for name in names
+            if connection.execute(
+                sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(name))
+            ).fetchone()
+        ]
+        sequences = connection.execute(
+            "SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL "
+            "FROM pg_sequences WHERE schemaname = 'public'"
+        ).fetchall()
+    statements = [
+        "BEGIN",
+        "SET LOCAL lock_timeout = '2s'",
+        *(f'DELETE FROM public."{name}"' for name in reversed(names)),
+        *(f'INSERT INTO public."{name}" SELECT * FROM prepared."{name}"' for name in filled),
+        *(
+            f"SELECT setval('public.\"{name}\"', {value}, {called})"
+            for name, value, called in sequences
+        ),
+        "COMMIT",
+    ]
+    return "; ".join(statements)
 
 
 def _prepare(uri: str) -> None:
