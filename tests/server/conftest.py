@@ -378,7 +378,7 @@ class _PostgreSQL:
         self._made: set[str] = set()
         self._prepared: set[str] = set()
         self._free: list[str] = []
-        self._bring_back = ""
+        self._bring_back: sql.Composable = sql.SQL("")
 
     def _drop(self, name: str) -> None:
         self._connection.execute(
@@ -415,7 +415,7 @@ class _PostgreSQL:
         if name in self._prepared:
             try:
                 with psycopg.connect(uri, autocommit=True) as connection:
-                    connection.execute(self._bring_back.encode())
+                    connection.execute(self._bring_back)
             except psycopg.Error:
                 # Still in use, or no longer what it was.
                 self._prepared.remove(name)
@@ -431,7 +431,7 @@ class _PostgreSQL:
         self._connection.close()
 
 
-def _keep_what_it_holds(uri: str) -> str:
+def _keep_what_it_holds(uri: str) -> sql.Composable:
     """Copy all rows of a database within it; answer the statements that bring these back."""
     names = [table.name for table in Base.metadata.sorted_tables]
     with psycopg.connect(uri, autocommit=True) as connection:
@@ -450,21 +450,27 @@ def _keep_what_it_holds(uri: str) -> str:
             ).fetchone()
         ]
         sequences = connection.execute(
-            "SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL "
-            "FROM pg_sequences WHERE schemaname = 'public'"
+            "SELECT format('public.%I', sequencename), coalesce(last_value, start_value), "
+            "last_value IS NOT NULL FROM pg_sequences WHERE schemaname = 'public'"
         ).fetchall()
-    statements = [
-        "BEGIN",
-        "SET LOCAL lock_timeout = '2s'",
-        *(f'DELETE FROM public."{name}"' for name in reversed(names)),
-        *(f'INSERT INTO public."{name}" SELECT * FROM prepared."{name}"' for name in filled),
-        *(
-            f"SELECT setval('public.\"{name}\"', {value}, {called})"
-            for name, value, called in sequences
-        ),
-        "COMMIT",
-    ]
-    return "; ".join(statements)
+    return sql.SQL("; ").join(
+        [
+            sql.SQL("BEGIN"),
+            sql.SQL("SET LOCAL lock_timeout = '2s'"),
+            *(
+                sql.SQL("DELETE FROM public.{}").format(sql.Identifier(name))
+                for name in reversed(names)
+            ),
+            *(
+                sql.SQL("INSERT INTO public.{0} SELECT * FROM prepared.{0}").format(
+                    sql.Identifier(name)
+                )
+                for name in filled
+            ),
+            *(sql.SQL("SELECT setval({}, {}, {})").format(*sequence) for sequence in sequences),
+            sql.SQL("COMMIT"),
+        ]
+    )
 
 
 def _prepare(uri: str) -> None:
