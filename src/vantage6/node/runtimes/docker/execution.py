@@ -286,9 +286,7 @@ def replayed(api: Any, container: str, *, follow: bool) -> Iterator[tuple[int, b
             yield number, data
 
 
-def _keep(
-    said: Iterator[tuple[int, bytes]], logs: files.Logs, at_end: Callable[[], None]
-) -> None:
+def _keep(said: Iterator[tuple[int, bytes]], logs: files.Logs, at_end: Callable[[], None]) -> None:
     """Read a container's streams to their end; always, for it waits until they are read."""
     try:
         for number, data in said:
