@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vantage6.node.execution import Executions
 from vantage6.node.journal import Journal
 from vantage6.node.steps import Steps
 from vantage6.node.work import Step
@@ -34,7 +35,7 @@ class Crash:
         async def nothing(*_: Any) -> None: ...
 
         monkeypatch.setattr(Steps, "take", crash)
-        monkeypatch.setattr(Steps, "abandon", nothing)
+        monkeypatch.setattr(Executions, "abandon", nothing)
 
     async def _die(self) -> None:
         self.reached.set()
@@ -156,10 +157,10 @@ async def test_an_end_noted_because_the_node_stopped_is_no_end(
     run_id = await server.submit()
     await helpers.wait_until(lambda: runtime.executions)
 
-    async def half(steps: Steps, work: Any) -> None:
-        await steps.kill(work, "the node was stopped")
+    async def half(executions: Executions, work: Any) -> None:
+        await executions.kill(work, "the node was stopped")
 
-    monkeypatch.setattr(Steps, "abandon", half)
+    monkeypatch.setattr(Executions, "abandon", half)
     await started.stop()
     assert runtime.started[0].folder.joinpath("exit.json").exists()
     await start_agent(second)

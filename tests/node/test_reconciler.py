@@ -155,7 +155,7 @@ async def test_never_ends(
     async def forever(spec: Any, port: int) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("vantage6.node.steps._WALL_TIME_GRACE", 0.0)
+    monkeypatch.setattr("vantage6.node.execution._WALL_TIME_GRACE", 0.0)
     runtime = helpers.Runtime(forever)
     run = await until_ended(server, start_agent, runtime, process={"limits": {"wall_time": 1}})
     assert run["status"] == "crashed"
@@ -181,7 +181,7 @@ async def test_cannot_kill(
     async def forever(spec: Any, port: int) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("vantage6.node.steps._KILL_PATIENCE", 0.1)
+    monkeypatch.setattr("vantage6.node.execution._KILL_PATIENCE", 0.1)
     runtime = Runtime(forever)
     await start_agent(runtime)
     run_id = await server.submit()

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from vantage6.node import connection, steps
+from vantage6.node import connection, times
 from vantage6.node.decisions import entries, verify
+from vantage6.node.site import Site
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,7 @@ async def test_a_clock_that_jumps_during_a_run(
         Clock.by = jump
         return 42
 
-    monkeypatch.setattr("vantage6.node.steps.datetime", Clock)
+    monkeypatch.setattr("vantage6.node.times.datetime", Clock)
     monkeypatch.setattr("vantage6.node.decisions.datetime", Clock)
     started = await start_agent(helpers.Runtime(jumps))
     first = await server.submit()
@@ -116,7 +117,7 @@ async def test_an_engine_that_never_answers_is_given_up(
             self.started.append(spec)
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(steps, "_START_PAUSE", 0.0)
+    monkeypatch.setattr("vantage6.node.execution._START_PAUSE", 0.0)
     runtime = Hangs()
     started = await start_agent(runtime)
     object.__setattr__(site_of(started), "start_patience", 0.2)
@@ -151,7 +152,7 @@ async def test_an_engine_that_hangs_while_killing_holds_up_no_other_run(
             await asyncio.Event().wait()
         return 42
 
-    monkeypatch.setattr(steps, "_KILL_PATIENCE", 0.5)
+    monkeypatch.setattr("vantage6.node.execution._KILL_PATIENCE", 0.5)
     runtime = Hangs(first_waits)
     await start_agent(runtime)
     first = await server.submit()
@@ -162,10 +163,10 @@ async def test_an_engine_that_hangs_while_killing_holds_up_no_other_run(
     assert server.runs[second]["status"] == "completed"
 
 
-def site_of(started: Any) -> steps.Site:
+def site_of(started: Any) -> Site:
     reconciler = started.agent._reconciler
     assert reconciler is not None
-    site: steps.Site = reconciler._site
+    site: Site = reconciler._site
     return site
 
 
@@ -215,5 +216,5 @@ async def test_a_network_that_is_gone_for_long_with_every_token_expired(
 
 def test_times_are_utc_and_never_negative() -> None:
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    assert steps.seconds_since(later) == 0.0
-    assert steps.seconds_since(None) == 0.0
+    assert times.seconds_since(later) == 0.0
+    assert times.seconds_since(None) == 0.0

@@ -32,8 +32,8 @@ from vantage6.node.payloads import Payloads
 from vantage6.node.proxy import Proxy
 from vantage6.node.reconciler import Reconciler
 from vantage6.node.runtimes.base import Runtime, RuntimeUnavailable
+from vantage6.node.site import Site
 from vantage6.node.slots import Slots
-from vantage6.node.steps import Site
 
 log = logging.getLogger(__name__)
 

@@ -112,11 +112,8 @@ def plain_size(path: Path, limit: int) -> int:
     TooLarge
         If it holds more than `limit` bytes.
     """
-    with open_plain(path) as file:
-        size = os.fstat(file.fileno()).st_size
-    if size > limit:
-        raise TooLarge(size, limit)
-    return size
+    with _open_within(path, limit) as file:
+        return os.fstat(file.fileno()).st_size
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -124,15 +121,10 @@ def read_file(path: Path, limit: int) -> bytes:
 
     Raises
     ------
-    NotAFile
-        If it is missing, a link, a pipe, a folder or a device.
-    TooLarge
-        If it holds more than `limit` bytes.
+    NotAFile, TooLarge
+        As in :func:`plain_size`.
     """
-    with open_plain(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise TooLarge(size, limit)
+    with _open_within(path, limit) as file:
         return file.read(limit)
 
 
@@ -207,3 +199,12 @@ def open_plain(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise NotAFile("it is not a plain file")
     return os.fdopen(descriptor, "rb")
+
+
+def _open_within(path: Path, limit: int) -> BinaryIO:
+    file = open_plain(path)
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        file.close()
+        raise TooLarge(size, limit)
+    return file

@@ -18,11 +18,13 @@ from typing import Any
 from vantage6.common.task_status import TaskStatus
 from vantage6.common.tracing import request_id
 from vantage6.node.connection import LoginRefused, Refused, ServerTrouble
+from vantage6.node.execution import KILLED, NODE_STOPPED, Executions
 from vantage6.node.journal import Entry, Phase
 from vantage6.node.offer import MalformedOffer, Offer
 from vantage6.node.outcome import read_exit
 from vantage6.node.runtimes.base import killed
-from vantage6.node.steps import KILLED, NODE_STOPPED, Site, Steps, release
+from vantage6.node.site import Site
+from vantage6.node.steps import Steps
 from vantage6.node.work import Step, Work, next_step
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,8 @@ class Reconciler:
         retry_pause: float = _RETRY_PAUSE,
     ) -> None:
         self._site = site
-        self._steps = Steps(site)
+        self._executions = Executions(site)
+        self._steps = Steps(site, self._executions)
         self._on_refused = on_refused
         self._retry_pause = retry_pause
         self._works: dict[int, Work] = {}
@@ -86,7 +89,7 @@ class Reconciler:
                 await execution.kill("the node does not know it")
                 continue
             work = Work(execution.run_id, entry=entries.pop(execution.run_id))
-            await self._steps.adopt(work, execution)
+            await self._executions.adopt(work, execution)
             self._begin(work)
         for run_id, entry in entries.items():
             ended = None
@@ -190,7 +193,7 @@ class Reconciler:
         work = self._works.get(run_id)
         if work is not None and work.settled:
             return  # its delivery finds out
-        if (work is None and run_id not in self._lost) or not await self._steps.is_closed(run_id):
+        if (work is None and run_id not in self._lost) or not await self._site.is_closed(run_id):
             return
         if work is not None:
             log.info("run %s: is closed at the server", run_id)
@@ -214,8 +217,8 @@ class Reconciler:
             self._on_refused(error)
         finally:
             if work.execution is not None and work.ended is None and not work.settled:
-                await self._steps.abandon(work)
-            await release(work)
+                await self._executions.abandon(work)
+            await work.release()
             del self._works[work.run_id], self._drives[work.run_id]
 
     async def _take(self, work: Work, step: Step) -> None:
@@ -239,8 +242,8 @@ class Reconciler:
                 work.log.exception("The node failed to %s it", step.value)
             if step in _FATAL_IN:
                 cause = f"the node failed to {step.value} the run; its log says why"
-                await self._steps.kill(work, cause)
-                self._steps.fail(work, TaskStatus.FAILED, cause)
+                await self._executions.kill(work, cause)
+                self._site.fail(work, TaskStatus.FAILED, cause)
             else:
                 await asyncio.sleep(self._retry_pause)
 

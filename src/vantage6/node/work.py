@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from vantage6.node.data import View
 from vantage6.node.journal import Entry, Phase
@@ -17,6 +17,7 @@ from vantage6.node.outcome import Conclusion
 from vantage6.node.runtimes.base import Ended, Execution, RunSpec
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Step(StrEnum):
@@ -105,6 +106,11 @@ class Work:
         if self.doing is not None and self.step in INTERRUPTIBLE:
             self.doing.cancel()
 
+    async def release(self) -> None:
+        """Give back the slot and close the proxy."""
+        held, self.held = self.held, AsyncExitStack()
+        await held.aclose()
+
 
 class RunLog(logging.LoggerAdapter[logging.Logger]):
     """Begins each line with the run it concerns."""
@@ -115,6 +121,13 @@ class RunLog(logging.LoggerAdapter[logging.Logger]):
         """Add the run."""
         run = self.extra["run"] if self.extra else "?"
         return f"run {run}: {msg}", kwargs
+
+
+def known(value: T | None) -> T:
+    """A value that an earlier step has set; without it this step has no business here."""
+    if value is None:
+        raise RuntimeError("A step was taken before the ones it builds on")
+    return value
 
 
 def next_step(work: Work) -> Step:  # noqa: PLR0911 (a decision table reads best as one)
