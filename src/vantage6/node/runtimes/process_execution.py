@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import socket
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vantage6.node.runtimes.base import Ended, StartFailed
-from vantage6.node.runtimes.sandbox.folder import EXIT
+from vantage6.node.runtimes.files import read_exit
 from vantage6.node.runtimes.sandbox.messages import LineBuffer, encode
 
 _log = logging.getLogger(__name__)
@@ -144,15 +143,6 @@ class ProcessExecution:
         _resolve(self._ended, read_exit(self._folder) or Ended(None, "killed with its supervisor"))
         self._gone.set()
         self._forget(self)
-
-
-def read_exit(folder: Path) -> Ended | None:
-    """Read how a run ended from its folder; None if that was never (completely) written."""
-    try:
-        record = json.loads((folder / EXIT).read_bytes())
-        return Ended(record["exit_code"], record["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _resolve(future: asyncio.Future[Any], value: object) -> None:

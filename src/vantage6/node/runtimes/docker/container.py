@@ -19,10 +19,8 @@ from vantage6.node.runtimes.base import Limits, RunSpec, StartFailed
 from vantage6.node.runtimes.docker.engine import Engine, container_options
 from vantage6.node.runtimes.docker.settings import Settings
 from vantage6.node.runtimes.encoding import encoded
+from vantage6.node.runtimes.mounts import checked
 from vantage6.node.runtimes.sandbox.folder import OUTPUT
-from vantage6.node.runtimes.sandbox.places import check_place
-from vantage6.node.runtimes.sandbox.request import SandboxError
-from vantage6.node.runtimes.sandbox.software import is_within
 
 TYPE = "vantage6-type"
 ALGORITHM, HELPER = "algorithm", "algorithm-helper"
@@ -91,7 +89,7 @@ def options(
         If a database or a variable cannot be shown to the algorithm.
     """
     limits, inner = spec.limits, f"/mnt/data/task-{spec.run_id:09d}"
-    sources = _checked(spec.mounts, inner)
+    sources = checked(spec.mounts, inner)
     user = _user(settings, engine, [source for source, _ in sources])
     _check_readable(sources, user)
     mounts = [_bind(source, mount.target, not mount.writable) for source, mount in sources]
@@ -128,26 +126,6 @@ def options(
         "hostname": None,
         "host_config": host,
     }
-
-
-def _checked(mounts: Sequence[base.Mount], inner: str) -> list[tuple[Path, base.Mount]]:
-    places = [mount.target for mount in mounts]
-    found = []
-    for mount in mounts:
-        try:
-            check_place(mount.target, inner)
-        except SandboxError as error:
-            raise StartFailed(str(error)) from error
-        if any(is_within(mount.target, other) for other in places if other != mount.target):
-            raise StartFailed(
-                f"{mount.target} cannot be made in the algorithm's file system. Two databases "
-                "may not have the same place or lie within each other"
-            )
-        source = mount.source.resolve()
-        if not (source.is_file() or source.is_dir()):
-            raise StartFailed(f"The database {mount.source.name} is missing")
-        found.append((source, mount))
-    return found
 
 
 def _user(settings: Settings, engine: Engine, sources: Sequence[Path]) -> str | None:

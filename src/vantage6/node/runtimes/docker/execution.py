@@ -17,8 +17,8 @@ from typing import Any
 from docker.errors import DockerException
 from docker.utils.socket import frames_iter
 
+from vantage6.node.runtimes import exit_codes, files
 from vantage6.node.runtimes.base import Ended, Limits, killed
-from vantage6.node.runtimes.docker import files
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
 from vantage6.node.runtimes.sandbox.wording import duration, size
@@ -32,17 +32,6 @@ _AGAIN = 2.0
 _LOG_SECONDS = 10.0
 _frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
 _ABANDONED = Ended(None, "abandoned")
-_CRASHES = frozenset(
-    {
-        signal.SIGABRT,
-        signal.SIGBUS,
-        signal.SIGFPE,
-        signal.SIGILL,
-        signal.SIGSEGV,
-        signal.SIGSYS,
-        signal.SIGTRAP,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -233,9 +222,7 @@ class DockerExecution:
         return ended
 
 
-def judge(  # noqa: PLR0911 (a list of cases reads best as one)
-    state: dict[str, Any] | None, written: int, limits: Limits
-) -> Ended:
+def judge(state: dict[str, Any] | None, written: int, limits: Limits) -> Ended:
     """Say how a run ended that nobody killed."""
     if state is None:
         return Ended(None)
@@ -246,11 +233,7 @@ def judge(  # noqa: PLR0911 (a list of cases reads best as one)
         return Ended(None, _out_of_memory(limits))
     if code == 128 + signal.SIGXCPU:
         return Ended(None, _out_of_time(limits))
-    if code == 128 + signal.SIGKILL:
-        return Ended(None, "was killed by the system, probably because its memory ran out")
-    if code - 128 in _CRASHES:
-        return Ended(code, f"crashed with signal {signal.Signals(code - 128).name}")
-    return Ended(code)
+    return exit_codes.judge(code)
 
 
 def _too_much_output(limits: Limits) -> str:

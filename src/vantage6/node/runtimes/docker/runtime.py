@@ -12,8 +12,9 @@ from typing import Any
 
 from docker.errors import APIError
 
+from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import Execution, RunSpec, StartFailed
-from vantage6.node.runtimes.docker import container, files
+from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
 from vantage6.node.runtimes.docker.execution import (

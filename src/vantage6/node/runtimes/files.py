@@ -1,4 +1,4 @@
-"""A run's folder on the host, as the engine's containers use it.
+"""A run's folder on the host, as containers use it.
 
 Its files are opened to whoever the algorithm is inside its container, and only there: the folder
 above them is the node's alone, and none but these files is mounted.
@@ -7,18 +7,19 @@ above them is the node's alone, and none but these files is mounted.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from vantage6.node.runtimes.base import Ended, StartFailed
-from vantage6.node.runtimes.sandbox.folder import OUTPUT, STDERR, STDOUT, RunFolder
+from vantage6.node.runtimes.sandbox.folder import EXIT, OUTPUT, STDERR, STDOUT, RunFolder
 from vantage6.node.runtimes.sandbox.logs import KeptLog
 from vantage6.node.runtimes.sandbox.request import SandboxError
 
 GIVEN = ("input", "token")
 _OWN, _READABLE, _WRITABLE = 0o600, 0o644, 0o666
-#: The engine's numbers of the two streams.
+#: Numbers of the two streams, as Docker has them.
 _STREAMS = {1: STDOUT, 2: STDERR}
 
 
@@ -69,6 +70,15 @@ def write_exit(path: Path, ended: Ended) -> None:
     """Write how the run ended, all at once."""
     with _opened(path) as folder:
         folder.write_exit(ended.exit_code, ended.reason)
+
+
+def read_exit(path: Path) -> Ended | None:
+    """Read how a run ended from its folder; None if that was never (completely) written."""
+    try:
+        record = json.loads((path / EXIT).read_bytes())
+        return Ended(record["exit_code"], record["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Logs:
