@@ -4,7 +4,7 @@
 into the database directly, so that a test of one route does not lean on another.
 
 Everything runs on SQLite; ``V6_TEST_DATABASE=postgresql://user@host:port/database`` runs it on
-PostgreSQL, in databases of its own beside the named one.
+PostgreSQL, in databases of its own beside the named one, and leaves out what would be the same.
 """
 
 from __future__ import annotations
@@ -58,6 +58,20 @@ from vantage6.web.responses import utc_now
 
 POSTGRESQL = os.environ.get("V6_TEST_DATABASE")
 SECRET = "only for tests, and as long as it must be"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on PostgreSQL, the tests to which it makes no difference."""
+    if not POSTGRESQL:
+        return
+    here = Path(__file__).parent
+    same = [
+        item
+        for item in items
+        if here in item.path.parents and "databases" not in getattr(item, "fixturenames", ())
+    ]
+    config.hook.pytest_deselected(items=same)
+    items[:] = [item for item in items if item not in set(same)]
 
 
 class _Undo(Exception):
