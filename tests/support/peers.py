@@ -39,6 +39,10 @@ STORE = (
     "uwsgi==2.0.31",
 )
 
+#: Nor does the node's.
+NODE = (f"vantage6-node=={UPSTREAM}", "flask==3.1.2")
+ALGORITHM_TOOLS = f"vantage6-algorithm-tools=={UPSTREAM}"
+
 START_TIMEOUT = 90.0
 
 
