@@ -38,6 +38,11 @@ class Site:
     private_key: Path | None
     table: Path
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """What is in its table."""
+        return pd.read_csv(self.table)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -56,7 +61,7 @@ class Network:
     @property
     def pooled(self) -> pd.DataFrame:
         """All tables in one, as no party has them."""
-        return pd.concat([pd.read_csv(site.table) for site in self.sites], ignore_index=True)
+        return pd.concat([site.frame for site in self.sites], ignore_index=True)
 
     def log_in(self) -> Client:
         """The researcher, who belongs to the first organization."""

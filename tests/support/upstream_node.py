@@ -171,7 +171,7 @@ def _wait_until_online(node: UpstreamNode, network: Network, site: Site) -> None
 
 
 def _clean_up(client: docker.DockerClient, name: str) -> None:
-    """Remove what it leaves when it is stopped, as its command line does, and what a crash leaves."""
+    """Remove what it leaves: its command line removes volumes; a crash leaves the rest too."""
     for container in client.containers.list(all=True, filters={"label": f"node={name}"}):
         container.remove(force=True)
     for volume in client.volumes.list(filters={"name": f"vantage6-{name}-user"}):
