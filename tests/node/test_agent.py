@@ -139,6 +139,9 @@ async def test_a_kill_event_ends_a_run(server: Any, start_agent: Any, helpers: A
     await server.kill(run_id)
     await helpers.wait_until(lambda: runtime.executions[0].killed)
     assert server.runs[run_id]["status"] == "killed by user"
+    # The server has closed the run, and leaves it to the node to tell those who watch.
+    await helpers.wait_until(lambda: len(server.told) == 2)
+    assert [event["status"] for event in server.told] == ["active", "killed by user"]
     await agent.stop()
     assert len(runtime.started) == 1
 

@@ -108,6 +108,9 @@ class Delivery:
         if error.status_code == 404 or await self._site.is_closed(work.run_id):
             work.log.info("The server has closed it already")
             work.closed = True
+            if final.status == TaskStatus.KILLED and error.status_code != 404:
+                # A server that closes a run when it is killed leaves it to the node to say so.
+                self._site.tell_status(work, TaskStatus.KILLED)
             return
         if error.status_code in (401, 403, 422) or work.replaced:
             work.log.error("The server refuses the outcome (%s); trying again later", error)
