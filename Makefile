@@ -35,8 +35,8 @@ rival: $(STAMP)  ## measure the API beside the upstream server's, some minutes
 	@PATH="$$(dirname "$$(scripts/find-uv)"):$$PATH"; export PATH; . scripts/uv-environment; \
 	    $(VENV)/bin/python benchmarks/against_upstream.py $(ARGS)
 
-peers: $(STAMP)  ## only the tests against unmodified upstream packages
-	@scripts/test -m peer $(ARGS)
+peers: $(STAMP)  ## only the tests against unmodified upstream packages, all of them
+	@scripts/with-engine scripts/test -m peer $(ARGS)
 
 docs: $(STAMP)  ## build the documentation into site/
 	@$(VENV)/bin/mkdocs build --strict

@@ -24,7 +24,7 @@ from nodes import our_node
 from peers import PeerUnavailable, peer_python, upstream_server
 
 # Making the environments and the images counts as part of the first test.
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.peer, pytest.mark.long, pytest.mark.timeout(600)]
 
 CREATE = Path(__file__).parent / "create_task.py"
 AVERAGE = "example.org/average"
