@@ -153,7 +153,7 @@ def test_an_algorithm_that_crashes_and_one_that_is_not_there(elsewhere: Elsewher
 def test_a_run_is_watched_and_killed(elsewhere: Elsewhere, at: int) -> None:
     network, site = elsewhere.network, elsewhere.sites[at]
     client = network.log_in()
-    with listening(network) as heard:
+    with listening(elsewhere) as heard:
         arguments = elsewhere.arguments("sleep", [site], image=MISBEHAVING, seconds=300)
         task = client.task.create(collaboration=network.collaboration, **arguments)
         assert heard("new_task") == {"id": task["id"], "parent_id": None}
@@ -198,7 +198,7 @@ def containers(engine: str, run: int) -> list[str]:
 
 
 @contextmanager
-def listening(network: Network) -> Iterator[Callable[[str], Any]]:
+def listening(elsewhere: Elsewhere) -> Iterator[Callable[[str], Any]]:
     """A function that waits for an event at the user's socket, and gives its data."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -209,11 +209,20 @@ def listening(network: Network) -> Iterator[Callable[[str], Any]]:
         return future.result(130)
 
     try:
-        client = connect(network.port, *RESEARCHER)
-        context = connected(f"http://127.0.0.1:{network.port}", client.token)
+        port = elsewhere.network.port
+        token = connect(port, *RESEARCHER).token
+        context = connected(f"http://127.0.0.1:{port}", token)
         listener = do(context.__aenter__())
+
+        def heard(event: str) -> Any:
+            try:
+                return do(listener.until(event, 120))
+            except TimeoutError:
+                said = "\n".join(path.read_text()[-3000:] for path in elsewhere.logs)
+                pytest.fail(f"no {event}, but {listener.heard}; the nodes say:\n{said}")
+
         try:
-            yield lambda event: do(listener.until(event, 120))
+            yield heard
         finally:
             do(context.__aexit__(None, None, None))
     finally:
