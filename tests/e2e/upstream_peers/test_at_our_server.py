@@ -230,6 +230,7 @@ def test_an_algorithm_on_upstreams_tools_that_fails(mixed: Mixed, upstream_image
     assert "the moon is in the wrong house" in run["log"]
 
 
+@pytest.mark.long
 def test_it_comes_back_to_a_server_that_was_started_again(mixed: Mixed) -> None:
     # Its token is worth nothing any more, which the server has to tell it.
     mixed.restart_server(jwt_secret_key="another secret of sufficient length")
