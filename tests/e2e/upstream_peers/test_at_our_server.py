@@ -24,7 +24,7 @@ from upstream_node import UpstreamNode, upstream_node
 from vantage6.client import Client
 
 # Making the environment and the images counts as part of the first test.
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.peer, pytest.mark.long, pytest.mark.timeout(600)]
 
 AVERAGE = "example.org/average"
 MISBEHAVING = "example.org/misbehaving"
@@ -81,10 +81,7 @@ def start_server(folder: Path, **keys: Any) -> servers.Process:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(False, id="plain", marks=pytest.mark.long),
-        pytest.param(True, id="encrypted"),
-    ],
+    params=[pytest.param(False, id="plain"), pytest.param(True, id="encrypted")],
 )
 def mixed(
     request: pytest.FixtureRequest,
@@ -129,11 +126,7 @@ def test_all_nodes_give_the_shares_of_their_tables(mixed: Mixed) -> None:
 
 
 @pytest.mark.parametrize(
-    "centre",
-    [
-        pytest.param(0, id="centre at theirs"),
-        pytest.param(1, id="centre at ours", marks=pytest.mark.long),
-    ],
+    "centre", [pytest.param(0, id="centre at theirs"), pytest.param(1, id="centre at ours")]
 )
 def test_a_central_function_at_either_kind_of_node_asks_all(mixed: Mixed, centre: int) -> None:
     at = [mixed.network.sites[centre]]
@@ -141,7 +134,6 @@ def test_a_central_function_at_either_kind_of_node_asks_all(mixed: Mixed, centre
     assert result["average"] == pytest.approx(mixed.network.pooled["age"].mean(), rel=1e-12)
 
 
-@pytest.mark.long
 def test_it_tells_what_it_offers(mixed: Mixed) -> None:
     node = mixed.client.node.get(mixed.network.sites[0].node)
     told = {(row["key"], row["value"]) for row in node["config"]}
@@ -166,7 +158,6 @@ def test_it_stops_a_run_that_is_killed(mixed: Mixed) -> None:
     assert mixed.client.run.get(run["id"])["status"] == "killed by user"
 
 
-@pytest.mark.long
 def test_it_reports_an_algorithm_that_crashed(mixed: Mixed) -> None:
     task = mixed.create("raise_on_purpose", mixed.network.sites[:1], MISBEHAVING)
     mixed.client.wait_for_results(task)
@@ -175,7 +166,6 @@ def test_it_reports_an_algorithm_that_crashed(mixed: Mixed) -> None:
     assert "please choose another analysis" in run["log"]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("centre", "asked"),
     [(1, [1, 2]), (1, [0, 1, 2]), (0, [1, 2])],
@@ -197,7 +187,6 @@ def test_an_algorithm_on_upstreams_tools(
     assert result["shares"] == len(asked)
 
 
-@pytest.mark.long
 def test_what_an_algorithm_on_upstreams_tools_can_ask(mixed: Mixed, upstream_image: str) -> None:
     network = mixed.network
     _, second, third = network.sites
@@ -221,7 +210,6 @@ def test_what_an_algorithm_on_upstreams_tools_can_ask(mixed: Mixed, upstream_ima
     }
 
 
-@pytest.mark.long
 def test_an_algorithm_on_upstreams_tools_that_fails(mixed: Mixed, upstream_image: str) -> None:
     task = mixed.create("fail", mixed.network.sites[1:2], upstream_image)
     mixed.client.wait_for_results(task)
@@ -230,7 +218,6 @@ def test_an_algorithm_on_upstreams_tools_that_fails(mixed: Mixed, upstream_image
     assert "the moon is in the wrong house" in run["log"]
 
 
-@pytest.mark.long
 def test_it_comes_back_to_a_server_that_was_started_again(mixed: Mixed) -> None:
     # Its token is worth nothing any more, which the server has to tell it.
     mixed.restart_server(jwt_secret_key="another secret of sufficient length")
