@@ -229,14 +229,14 @@ class Algorithm(_OwnSection):
     path: Path | None = None
 
 
-class RunLimits(_OwnSection):
-    """What one run may use: sizes as bytes or text such as ``4GiB``, times in seconds."""
+class PodLimits(_OwnSection):
+    """What one run may use: sizes as bytes or text such as ``4GiB``, times in seconds.
+
+    Those that any runtime can keep.
+    """
 
     memory: ByteSize = Field(default=ByteSize(Limits.memory), ge=16 * 1024**2)
-    cpu_time: PositiveInt = Limits.cpu_time
     wall_time: PositiveInt = Limits.wall_time
-    processes: PositiveInt = Limits.processes
-    open_files: Annotated[int, Field(ge=16)] = Limits.open_files
     output_size: ByteSize = Field(default=ByteSize(Limits.output_size), ge=1)
     scratch_size: ByteSize = Field(default=ByteSize(Limits.scratch_size), ge=0)
     log_size: ByteSize = Field(default=ByteSize(Limits.log_size), ge=1024)
@@ -244,6 +244,14 @@ class RunLimits(_OwnSection):
     def as_limits(self) -> Limits:
         """In the form runtimes take."""
         return Limits(**{key: int(value) for key, value in self.model_dump().items()})
+
+
+class RunLimits(PodLimits):
+    """What one run may use, on a machine of the node's own."""
+
+    cpu_time: PositiveInt = Limits.cpu_time
+    processes: PositiveInt = Limits.processes
+    open_files: Annotated[int, Field(ge=16)] = Limits.open_files
 
 
 class ProcessSection(_OwnSection):
@@ -281,6 +289,62 @@ class DockerSection(_OwnSection):
     limits: RunLimits = RunLimits()
 
 
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+#: Below a volume; a way up would leave it.
+SubPath = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).*$")]
+
+
+class ClaimedFolder(_OwnSection):
+    """A folder of the node that lies on a volume claim."""
+
+    path: Path
+    claim: ObjectName
+    sub_path: SubPath = ""
+
+
+class KubernetesSection(_OwnSection):
+    """The `kubernetes` runtime, which has been tested against an imitation of the API only."""
+
+    claim: ObjectName | None = None
+    claim_path: SubPath = "runs"
+    network_policies: Literal["enforced"] | None = None
+    volumes: list[ClaimedFolder] = []
+    service: ObjectName = "vantage6-node"
+    proxy_port: Annotated[int, Field(ge=1024, le=65535)] = 8080
+    user: Annotated[str, StringConstraints(pattern=r"^[1-9]\d*:[1-9]\d*$")] = "65534:65534"
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    pull: Literal["always", "missing"] = "always"
+    image_pull_secrets: list[ObjectName] = []
+    node_selector: dict[str, str] = {}
+    start_time: PositiveInt = 1800
+    keep_finished: PositiveInt = 7 * 86400
+    api: Annotated[str, StringConstraints(pattern=r"^https://")] | None = None
+    namespace: ObjectName | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    limits: PodLimits = PodLimits()
+
+    def refuse_what_is_missing(self) -> None:
+        """Check what only a node with this runtime must have.
+
+        Raises
+        ------
+        ValueError
+            If it is not there.
+        """
+        if self.claim is None:
+            raise ValueError(
+                "kubernetes.claim is required with this runtime: the volume claim on which the "
+                "node's folder of runs lies (docs/kubernetes.md)"
+            )
+        if self.network_policies is None:
+            raise ValueError(
+                "kubernetes.network_policies: a node cannot see whether the cluster's network "
+                "keeps policies, and some do not. Try it as docs/kubernetes.md says, then set "
+                "'enforced'"
+            )
+
+
 class NodeConfig(_Section):
     """All keys that this node reads."""
 
@@ -299,9 +363,10 @@ class NodeConfig(_Section):
     policies: Policies = Policies()
     directories: Directories = Directories()
     debug: Debug = Debug()
-    runtime: Literal["process", "docker"] = "process"
+    runtime: Literal["process", "docker", "kubernetes"] = "process"
     process: ProcessSection = ProcessSection()
     docker: DockerSection = DockerSection()
+    kubernetes: KubernetesSection = KubernetesSection()
     docker_registries: Annotated[list[DockerRegistry], BeforeValidator(_none_is_empty)] = []
     docker_services: dict[str, str] = {}
     algorithm_device_requests: DeviceRequests = DeviceRequests()
@@ -348,6 +413,13 @@ class NodeConfig(_Section):
                     raise ValueError(
                         f"{key}: the process runtime cannot do this; remove the key ({remedy})"
                     )
+        if self.runtime == "kubernetes":
+            self.kubernetes.refuse_what_is_missing()
+            if self.docker_services:
+                raise ValueError(
+                    "docker_services: the kubernetes runtime cannot do this; remove the key "
+                    f"({_ENGINE_ONLY['docker_services']})"
+                )
         proxy = urlsplit(self.outgoing_proxy or "http://none")
         if proxy.scheme not in ("http", "https") or not proxy.hostname:
             raise ValueError("outgoing_proxy must be http:// or https:// and a host name")
@@ -355,8 +427,8 @@ class NodeConfig(_Section):
     @property
     def limits(self) -> Limits:
         """What one run may use."""
-        section = self.docker if self.runtime == "docker" else self.process
-        return section.limits.as_limits()
+        limits: PodLimits = getattr(self, self.runtime).limits
+        return limits.as_limits()
 
     @property
     def name(self) -> str:

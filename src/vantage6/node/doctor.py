@@ -130,6 +130,8 @@ async def _runtime(config: NodeConfig, runtime: Runtime) -> Finding:
         remedy = "the message says what is missing"
         if config.runtime == "process":
             remedy = "see docs/security/process-sandbox.md; process.sandbox: none does without"
+        if config.runtime == "kubernetes":
+            remedy = "docs/kubernetes.md has all that a namespace needs"
         return Finding(about, "error", str(error), remedy)
     finally:
         await runtime.close()
@@ -139,6 +141,14 @@ async def _runtime(config: NodeConfig, runtime: Runtime) -> Finding:
             "warning",
             "algorithms run without a sandbox and can do whatever the node can",
             "set process.sandbox: required",
+        )
+    if config.runtime == "kubernetes":
+        return Finding(
+            about,
+            "warning",
+            "the namespace is as it must be, but this runtime has been tested against an imitation "
+            "of a cluster's API only, never on a cluster",
+            "try it as docs/kubernetes.md says before it meets real data",
         )
     return Finding(about, "ok", "works")
 

@@ -96,10 +96,14 @@ class Http:
     ----------
     base_url : str
         What the paths of requests are below.
+    context : ssl.SSLContext, optional
+        For a server of the site's own, which is reached directly: what its certificate is checked
+        with. By default the machine's certificates, and the proxy that the environment names.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, context: ssl.SSLContext | None = None) -> None:
         self.base_url = base_url
+        self._context = context
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -204,10 +208,10 @@ class Http:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # Each central function that waits for its subtasks holds one.
-                connector=aiohttp.TCPConnector(limit=0, ssl=tls()),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._context or tls()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"vantage6/{__version__}"},
-                trust_env=True,
+                trust_env=self._context is None,
             )
         return self._session
 

@@ -15,7 +15,7 @@ from vantage6.common import __version__
 from vantage6.common.configuration import ConfigurationError
 from vantage6.node import logs
 from vantage6.node.agent import Agent, Fatal
-from vantage6.node.config import NodeConfig
+from vantage6.node.config import FILE_TYPES, NodeConfig
 from vantage6.node.lock import FolderInUse, exclusive
 from vantage6.node.runtimes.base import Runtime
 
@@ -98,6 +98,8 @@ def make_runtime(config: NodeConfig) -> Runtime:
     # Imported here: each runtime needs things that a site with another one may lack.
     if config.runtime == "docker":
         return _docker(config)
+    if config.runtime == "kubernetes":
+        return _kubernetes(config)
     from vantage6.node.runtimes.process import DEFAULT_PRELOAD, ProcessRuntime, Registration
 
     section = config.process
@@ -135,6 +137,45 @@ def _docker(config: NodeConfig) -> Runtime:
             services=config.docker_services,
         ),
     )
+
+
+def _kubernetes(config: NodeConfig) -> Runtime:
+    from vantage6.node.runtimes.kubernetes import KubernetesRuntime, Settings, Volume
+
+    section = config.kubernetes
+    user, _, group = section.user.partition(":")
+    files = [each.uri for each in config.databases if each.type.lower() in FILE_TYPES]
+    return KubernetesRuntime(
+        config.name,
+        Settings(
+            claim=section.claim or "",
+            claim_path=section.claim_path,
+            volumes=[
+                Volume(config.beside(str(each.path)), each.claim, each.sub_path)
+                for each in section.volumes
+            ],
+            databases=[config.beside(uri) for uri in files if "://" not in uri],
+            api=section.api,
+            namespace=section.namespace,
+            token_file=_beside(config, section.token_file),
+            ca_file=_beside(config, section.ca_file),
+            service=section.service,
+            proxy_port=section.proxy_port,
+            user=int(user),
+            group=int(group),
+            cpus=section.cpus,
+            gpu=config.algorithm_device_requests.gpu,
+            pull_always=section.pull == "always",
+            image_pull_secrets=section.image_pull_secrets,
+            node_selector=section.node_selector,
+            start_time=section.start_time,
+            keep_finished=section.keep_finished,
+        ),
+    )
+
+
+def _beside(config: NodeConfig, path: Path | None) -> Path | None:
+    return None if path is None else config.beside(str(path))
 
 
 def _leave(message: str) -> NoReturn:

@@ -111,7 +111,8 @@ class Runtime(Protocol):
     """Runs algorithms.
 
     `start` returns as soon as the algorithm is being executed. It never executes anything when
-    it raises. Implementations: :mod:`.process` and :mod:`.docker`; kubernetes later.
+    it raises. Implementations: :mod:`.process`, :mod:`.docker` and :mod:`.kubernetes` (which has
+    been tested against an imitation of a cluster only).
     """
 
     name: str
