@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -290,8 +291,15 @@ class DockerSection(_OwnSection):
 
 
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-#: Below a volume; a way up would leave it.
-SubPath = Annotated[str, StringConstraints(pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).*$")]
+
+
+def _below(path: str) -> str:
+    if path.startswith("/") or ".." in Path(path).parts:
+        raise ValueError(f"'{path}' must be a path below the volume: no leading '/', no '..'")
+    return path
+
+
+SubPath = Annotated[str, AfterValidator(_below)]
 
 
 class ClaimedFolder(_OwnSection):
