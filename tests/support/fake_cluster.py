@@ -12,6 +12,7 @@ import base64
 import copy
 import ipaddress
 import json
+import socket
 import ssl
 import uuid
 from collections import deque
@@ -27,6 +28,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from vantage6.node.runtimes.kubernetes.manifests import network_policies
 
 Object = dict[str, Any]
 NAMESPACE = "hospital"
@@ -217,6 +220,14 @@ class FakeCluster:
                     "status": {"phase": "Bound"},
                 },
             )
+
+    def prepare(self, proxy_port: int) -> None:
+        """Put there what a namespace must have; the node's service is this machine."""
+        ports = [{"port": proxy_port, "targetPort": proxy_port}]
+        spec = {"clusterIP": "127.0.0.1", "ports": ports}
+        self.put("services", {"metadata": {"name": "vantage6-node"}, "spec": spec})
+        for policy in network_policies(proxy_port):
+            self.put("networkpolicies", policy)
 
     @property
     def url(self) -> str:
@@ -510,6 +521,12 @@ class FakeCluster:
                 return hang_up(request)
             await wake.wait()
         return hang_up(request)
+
+
+def free_port() -> int:
+    """A port that is free on every address of this machine."""
+    with socket.create_server(("", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def kind_of(request: web.Request) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from fake_cluster import restricted, unknown_fields
 
+from fake_cluster import restricted, unknown_fields
 from vantage6.node.runtimes.base import Limits, Mount, RunSpec, StartFailed
 from vantage6.node.runtimes.kubernetes import Settings, Volume, ground, manifests
 

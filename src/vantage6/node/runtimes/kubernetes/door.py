@@ -25,7 +25,7 @@ class Door:
     Parameters
     ----------
     port : int
-        Where; 0 takes any.
+        Where.
     patience : float
         Seconds that somebody unknown may wait until it is known who it is.
     """
@@ -35,15 +35,11 @@ class Door:
         self._patience = patience
         self._proxies: dict[str, int] = {}
         self._changed = asyncio.Condition()
+        self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
         #: Connections, and where each leads; 0 is nowhere yet.
         self._visits: dict[asyncio.Task[None], int] = {}
         self._news: set[asyncio.Task[None]] = set()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._port
 
     async def open(self) -> None:
         """Begin to listen; nothing if it does already.
@@ -53,9 +49,9 @@ class Door:
         OSError
             If the port is taken.
         """
-        if self._server is None:
-            self._server = await asyncio.start_server(self._visit, None, self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+        async with self._opening:
+            if self._server is None:
+                self._server = await asyncio.start_server(self._visit, None, self._port)
 
     async def close(self) -> None:
         """Stop, and cut every connection."""
