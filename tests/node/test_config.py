@@ -58,6 +58,9 @@ logging: {level: INFO, use_console: true, backup_count: 5, max_size: 1024,
     assert config.without_effect() == []
 
 
+CLUSTER = {"claim": "runs", "network_policies": "enforced"}
+
+
 @pytest.mark.parametrize(
     ("values", "base", "api"),
     [
@@ -139,6 +142,31 @@ def test_addresses(tmp_path: Path, values: dict[str, Any], base: str, api: str) 
         ({"docker": {"host": "tcp://1.2.3.4:2375"}}, ["docker.host", "unix://"]),
         ({"docker": {"user": "root"}}, ["docker.user"]),
         ({"docker": {"privileged": True}}, ["docker.privileged", "not a key"]),
+        ({"runtime": "kubernetes"}, ["kubernetes.claim is required", "docs/kubernetes.md"]),
+        (
+            {"runtime": "kubernetes", "kubernetes": {"claim": "runs"}},
+            ["kubernetes.network_policies", "set 'enforced'"],
+        ),
+        ({"kubernetes": {"network_policies": "maybe"}}, ["kubernetes.network_policies"]),
+        (
+            {"runtime": "kubernetes", "docker_services": {"db": "c"}, "kubernetes": CLUSTER},
+            ["docker_services: the kubernetes runtime"],
+        ),
+        ({"kubernetes": {"claim": "No Such_Name"}}, ["kubernetes.claim"]),
+        ({"kubernetes": {"claim_path": "../other"}}, ["kubernetes.claim_path", "below the volume"]),
+        ({"kubernetes": {"claim_path": "/runs"}}, ["kubernetes.claim_path", "no leading '/'"]),
+        (
+            {"kubernetes": {"volumes": [{"path": "/d", "claim": "d", "sub_path": "a/../.."}]}},
+            ["kubernetes.volumes.0.sub_path", "below the volume"],
+        ),
+        ({"kubernetes": {"user": "0:0"}}, ["kubernetes.user"]),
+        ({"kubernetes": {"user": "root"}}, ["kubernetes.user"]),
+        ({"kubernetes": {"api": "http://10.0.0.1"}}, ["kubernetes.api", "https://"]),
+        ({"kubernetes": {"privileged": True}}, ["kubernetes.privileged", "not a key"]),
+        (
+            {"kubernetes": {"limits": {"processes": 3}}},
+            ["kubernetes.limits.processes", "not a key"],
+        ),
         ({"process": {"sandbox": "maybe"}}, ["process.sandbox", "'required' or 'none'"]),
         ({"process": {"sandbx": "none"}}, ["process.sandbx", "not a key of this section"]),
         ({"process": {"limits": {"memory": "lots"}}}, ["process.limits.memory"]),
@@ -186,6 +214,13 @@ def test_an_error_never_shows_the_api_key(tmp_path: Path) -> None:
 def test_keys_that_do_nothing_are_told_of(tmp_path: Path) -> None:
     config = load(tmp_path, polices={}, run_context_file=True, vpn_subnet=None, images={"node": 1})
     assert config.without_effect() == ["polices", "run_context_file"]
+
+
+def test_the_kubernetes_runtime_has_limits_of_its_own(tmp_path: Path) -> None:
+    section = CLUSTER | {"limits": {"memory": "2GiB"}}
+    config = load(tmp_path, runtime="kubernetes", kubernetes=section)
+    assert config.limits.memory == 2 * 1024**3
+    assert load(tmp_path).limits.memory == 4 * 1024**3
 
 
 def test_limits_take_sizes_in_words(tmp_path: Path) -> None:

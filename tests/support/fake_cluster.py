@@ -209,6 +209,7 @@ class FakeCluster:
         self._version = 100
         self._history: list[tuple[int, str, Object]] = []
         self._oldest = 100
+        self._cuts = 0
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         for claim in self.claims:
@@ -265,6 +266,11 @@ class FakeCluster:
         """As after compaction: watches from earlier versions are refused, and running ones end."""
         self._version = self._oldest = next(self._versions)
         self._history.clear()
+        self.changed()
+
+    def cut(self) -> None:
+        """Break every watch and log that is being followed."""
+        self._cuts += 1
         self.changed()
 
     def changed(self) -> None:
@@ -391,7 +397,8 @@ class FakeCluster:
         version = int(request.query["resourceVersion"])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        while not self.down:
+        cuts = self._cuts
+        while not self.down and cuts == self._cuts:
             wake = self._wake
             if version < self._oldest:
                 status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
@@ -506,8 +513,8 @@ class FakeCluster:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
         since = request.query.get("sinceTime", "").removesuffix("Z")
-        told = 0
-        while not self.down:
+        told, cuts = 0, self._cuts
+        while not self.down and cuts == self._cuts:
             wake, over = self._wake, pod.has_ended
             for time, line in pod.log[told:]:
                 told += 1
@@ -516,9 +523,6 @@ class FakeCluster:
                     await response.write(time.encode() + b" " + line + b"\n")
             if over or "follow" not in request.query:
                 return response
-            if any(fault[0] == "LOG" for fault in self.faults):
-                self.faults.remove(next(fault for fault in self.faults if fault[0] == "LOG"))
-                return hang_up(request)
             await wake.wait()
         return hang_up(request)
 

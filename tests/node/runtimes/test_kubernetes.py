@@ -220,8 +220,7 @@ async def test_a_log_that_breaks_off_goes_on_where_it_was(
     spec = make_spec()
     execution = await runtime.start(spec)
     await until(lambda: "two" in (spec.folder / "stderr").read_text())
-    cluster.faults.append(("LOG", "", None))
-    cluster.changed()
+    cluster.cut()
     await until(lambda: cluster.count("GET", "/log") > 1)
     go_on.set()
     await execution.wait()
@@ -491,14 +490,13 @@ async def test_a_watch_that_ends_is_taken_up_again(
     else:
         what = "drop before" if when == "closed" else 500
         cluster.faults.extend([("GET", "watch=1", what)] * 2)
-        cluster.down = True
-        cluster.changed()
-        cluster.down = False
+        cluster.cut()
+        await until(lambda: not cluster.faults)
     go_on.set()
     assert await asyncio.wait_for(execution.wait(), 60) == Ended(0)
 
 
-@pytest.mark.parametrize("what", [500, 503, 429, "drop before", "drop after", 1.0])
+@pytest.mark.parametrize("what", [500, 429, "drop before", "drop after", 0.3])
 @pytest.mark.parametrize(
     ("method", "part"), [("POST", "/jobs"), ("POST", "/secrets"), ("PATCH", "/jobs")]
 )
@@ -794,9 +792,9 @@ async def test_many_runs_at_once_all_end_well_and_leave_nothing(
         execution.proxy_socket.close()
         return ended
 
-    assert await asyncio.gather(*map(one, range(1, 31))) == [Ended(0)] * 30
+    assert await asyncio.gather(*map(one, range(1, 13))) == [Ended(0)] * 12
     await until(lambda: not cluster.left())
-    assert len(cluster.pods) == 30
+    assert len(cluster.pods) == 12
     await until(lambda: not runtime._executions)
     assert not runtime._watch._sights
     assert not runtime._door._proxies

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +246,6 @@ def test_a_job_tells_what_is_needed_to_go_on_with_it(job: Any, spec: RunSpec) ->
 
 @pytest.mark.parametrize("node", ["utrecht", "Ü b", "x" * 200, "---", "a.b_c"])
 def test_names_are_ones_that_a_cluster_takes(node: str) -> None:
-    import re
-
     name = manifests.secret_name(node, 123456789, "cafe0123")
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name)
     assert "-run-123456789-" in name
@@ -396,3 +398,23 @@ def test_the_node_itself_is_one_that_the_restricted_standard_lets_in() -> None:
 )
 def test_the_service_must_lead_to_the_proxy(spec: Any, expected: Any) -> None:
     assert ground.address_of({"spec": spec}, 8080) == expected
+
+
+def test_the_trial_of_the_network_tells_an_open_one_from_a_closed_one() -> None:
+    (job,) = deployed("try-network.yaml")
+    pod = job["spec"]["template"]["spec"]
+    assert unknown_fields(job, "Job") == []
+    assert restricted(pod) == []
+    # It must be what the policies are about.
+    assert job["spec"]["template"]["metadata"]["labels"] == manifests.ALGORITHM
+    code = pod["containers"][0]["command"][-1].replace("time.sleep(5)", "")
+    code = code.replace("169.254.169.254", "127.0.0.1").replace(", 80)", ", 9)")
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        port = str(api.getsockname()[1])
+        place = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
+        command = [sys.executable, "-c", code]
+        open_ = subprocess.run(command, env=place, capture_output=True, text=True, check=False)
+    closed = subprocess.run(command, env=place, capture_output=True, text=True, check=False)
+    assert open_.returncode == 1
+    assert "NOT enforced" in open_.stderr
+    assert closed.returncode == 0, closed.stderr
