@@ -427,7 +427,10 @@ async def test_a_kill_leaves_nothing_and_may_be_repeated(
     cluster.scenario = sleeps
     spec = make_spec()
     execution = await runtime.start(spec)
+    left_when_ended = []
+    execution._ended.add_done_callback(lambda _: left_when_ended.append(cluster.left()))
     await asyncio.gather(execution.kill("by a user"), execution.kill("once more"))
+    assert left_when_ended == [{}], "its output was judged while it could still be written to"
     assert cluster.left() == {}
     assert await execution.wait() == recorded(spec) == Ended(None, "killed: by a user")
     await execution.kill("too late")
@@ -494,6 +497,17 @@ async def test_a_watch_that_ends_is_taken_up_again(
         await until(lambda: not cluster.faults)
     go_on.set()
     assert await asyncio.wait_for(execution.wait(), 60) == Ended(0)
+
+
+async def test_a_job_that_vanished_unseen_is_noticed(
+    cluster: FakeCluster, runtime: Any, make_spec: Any
+) -> None:
+    cluster.scenario = sleeps
+    execution = await runtime.start(make_spec())
+    for kind in ("pods", "jobs", "secrets"):
+        cluster.objects[kind].clear()
+    cluster.forget_history()
+    assert await asyncio.wait_for(execution.wait(), 60) == Ended(None)
 
 
 @pytest.mark.parametrize("what", [500, 429, "drop before", "drop after", 0.3])
@@ -762,6 +776,13 @@ async def test_a_pod_reaches_its_own_proxy_and_nobody_else_reaches_any(
     await first.kill("enough")
     assert await talk(host, port, local="127.0.0.11") == b""
     assert await talk(host, port, local="127.0.0.12") == b"second"
+    # A connection that is open ends with its run, though nobody says so in the network.
+    await until(lambda: not runtime._door._visits)
+    reader, writer = await asyncio.open_connection(host, port, local_addr=("127.0.0.12", 0))
+    await until(lambda: second.proxy_socket.getsockname()[1] in runtime._door._visits.values())
+    await second.kill("enough, too")
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+    writer.close()
     for task in serving:
         task.cancel()
     await asyncio.gather(*serving, return_exceptions=True)

@@ -1,8 +1,8 @@
 """The cluster's API: the few calls that the runtime makes, and its refusals in words.
 
 Plain HTTP rather than the official client: that one is synchronous, a thread for each watch and
-log, and brings hundreds of modules for the dozen calls made here; the node has an asynchronous
-client already.
+log, and takes 126 MB of disk and 35 MB of memory for the eight kinds of calls made here; the node
+has an asynchronous client already.
 """
 
 from __future__ import annotations
