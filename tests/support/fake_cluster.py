@@ -42,6 +42,7 @@ _GROUPS = {
     "services": "/api/v1",
 }
 _NAMES = {"jobs": "Job", "secrets": "Secret", "pods": "Pod"}
+#: Names of the fields of the objects a node makes, as the official client (PyPI, 37.0) has them.
 FIELDS = json.loads((Path(__file__).parent / "kubernetes_fields.json").read_text())
 
 
