@@ -17,11 +17,12 @@ import sqlalchemy
 import yaml
 from typer.testing import CliRunner
 
+from engines import build_image, find_engine
 from sshd import Sshd
 from vantage6.cli.main import app
 from vantage6.common.configuration import ConfigurationError
 from vantage6.common.sql import connect_to
-from vantage6.node.config import SshTunnel
+from vantage6.node.config import DEFAULT_IMAGE, DEFAULT_MODULE, SshTunnel
 from vantage6.node.main import make_runtime
 from vantage6.node.tunnels import Tunnel, TunnelDown
 
@@ -105,6 +106,37 @@ async def test_an_algorithm_reads_from_a_database_behind_a_tunnel(
     sshd.start()
     await server.finished(third := await server.submit(**order), within=60)
     assert server.runs[third]["status"] == "completed", server.runs[third]["log"]
+
+
+async def test_an_algorithm_in_a_container_reads_from_a_database_behind_a_tunnel(
+    server: Any,
+    start_agent: Any,
+    make_config: Any,
+    sshd: Sshd,
+    patients: str,
+    lacking: Callable[[str], NoReturn],
+) -> None:
+    host, problem = find_engine()
+    if problem:
+        lacking(problem)
+    await asyncio.to_thread(build_image, host, f"{DEFAULT_IMAGE}:latest", DEFAULT_MODULE)
+    docker = {"runtime": "docker", "docker": {"host": host, "pull": "missing"}}
+    values = {
+        "policies": {"require_algorithm_pull": False},
+        "databases": [{"label": "wh", "uri": BEHIND, "type": "sql"}],
+        "ssh-tunnels": [sshd.settings(DATABASE)],
+    }
+    await start_agent(make_runtime(make_config(**values, **docker)), **values)
+    query = {"query": f"SELECT age FROM {patients}"}  # noqa: S608
+    task = json.dumps({"method": "partial_average", "args": [], "kwargs": {"column_name": "age"}})
+    run_id = await server.submit(
+        image=DEFAULT_IMAGE,
+        input=base64.b64encode(task.encode()).decode(),
+        databases=[{"label": "wh", "parameters": json.dumps(query)}],
+    )
+    await server.finished(run_id, within=120)
+    assert server.runs[run_id]["status"] == "completed", server.runs[run_id]["log"]
+    assert server.result(run_id) == {"sum": float(sum(range(20, 40))), "count": 20}
 
 
 async def test_only_runs_that_ask_for_its_database_get_through_a_tunnel(
