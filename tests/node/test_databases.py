@@ -126,7 +126,7 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory, lacking: Lacking) -> Itera
 
 
 def _wait_for(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             with connect_to(uri, connect_timeout=2).connect():
