@@ -26,6 +26,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
+import demos
 from demos import Demo, log_in, running_demo
 
 ALGORITHMS = Path(__file__).resolve().parent.parent / "tests" / "e2e" / "algorithms"
@@ -167,6 +168,7 @@ def main() -> None:
         else:
             as_algorithm(Path(ready), options.size)
         return
+    demos.START_TIMEOUT = 300.0  # keys take long to make beside other work
     flags = ["--encrypted"] if options.encrypted else []
     with (
         tempfile.TemporaryDirectory() as home,

@@ -122,7 +122,7 @@ def test_addresses(tmp_path: Path, values: dict[str, Any], base: str, api: str) 
         ),
         ({"policies": {"max_runs_per_user": 0}}, ["policies.max_runs_per_user", "greater than 0"]),
         ({"vpn_subnet": "10.76.0.0/16"}, ["vpn_subnet: this node cannot do this"]),
-        ({"ssh-tunnels": [{"hostname": "db"}]}, ["ssh-tunnels: this node", "ssh -L"]),
+        ({"ssh-tunnels": [{"hostname": "db"}]}, ["ssh-tunnels.0.ssh", "is required but missing"]),
         ({"docker_services": {"db": "container"}}, ["docker_services: the process runtime"]),
         ({"algorithm_device_requests": {"gpu": True}}, ["algorithm_device_requests: the process"]),
         ({"whitelist": {"domains": ["example.org"]}}, ["whitelist.ports", "missing"]),

@@ -19,9 +19,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vantage6.common.addresses import server_of
 from vantage6.common.sql import connect_to
 from vantage6.node.config import Whitelist
-from vantage6.node.data import server_of
 from vantage6.node.decisions import entries
 from vantage6.node.gateway import Reach
 from vantage6.node.main import make_runtime

@@ -121,41 +121,10 @@ def test_tokens_and_secrets_are_taken_out_of_the_log() -> None:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for localhost that no machine trusts, with its key in the same file."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "ca.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
-    return path
-
-
-@pytest.fixture
-def https(certificate: Path) -> Iterator[int]:
+def https(site_certificate: Path) -> Iterator[int]:
     """A server with that certificate; it knows no API key."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(site_certificate)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -175,7 +144,7 @@ def https(certificate: Path) -> Iterator[int]:
 
 
 def test_a_server_with_the_sites_own_certificate_is_trusted_when_configured(
-    tmp_path: Path, https: int, certificate: Path
+    tmp_path: Path, https: int, site_certificate: Path
 ) -> None:
     where = {"server_url": "https://localhost", "port": https}
     node = start(write_config(tmp_path, **where))
@@ -183,7 +152,7 @@ def test_a_server_with_the_sites_own_certificate_is_trusted_when_configured(
     assert "certificate" in text.lower()
     node.terminate()
     node.communicate(timeout=30)
-    trusting = start(write_config(tmp_path, **where, ca_file=certificate.name))
+    trusting = start(write_config(tmp_path, **where, ca_file=site_certificate.name))
     _, errors = trusting.communicate(timeout=60)
     assert trusting.returncode == 1
     assert "does not accept this node's API key" in errors

@@ -14,6 +14,9 @@ import pytest
 from aiohttp import web
 
 from vantage6.node.decisions import entries
+from vantage6.node.folders import RunFolders
+from vantage6.node.journal import Journal, Ticket
+from vantage6.node.runtimes.base import RunSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -137,6 +140,62 @@ async def test_a_user_has_so_many_tasks_at_once_and_subtasks_are_none(
     await server.finished(first, subtask, other_user)
     await server.finished(again := await server.submit())
     assert server.runs[again]["status"] == "completed"
+
+
+async def test_what_outlived_a_crash_counts_among_its_users_tasks_and_keeps_its_databases(
+    server: Any, start_agent: Any, make_config: Any, helpers: Any
+) -> None:
+    import asyncio
+
+    gate = asyncio.Event()
+    seen: list[bytes] = []
+    first = server.add_task(databases=[{"label": "db", "parameters": "{}"}])
+    server.runs[first]["status"] = "active"
+    async with await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0) as database:
+        port = database.sockets[0].getsockname()[1]
+
+        async def knock(_: Any, proxy: int) -> int:
+            await gate.wait()
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy)
+            writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
+            seen.append(await reader.read(12))
+            writer.close()
+            return 42
+
+        values = {
+            "policies": {"max_runs_per_user": 1},
+            "databases": [
+                {"label": "db", "uri": f"postgresql://u@127.0.0.1:{port}/x", "type": "sql"}
+            ],
+        }
+        folder = make_config(**values).folder
+        with Journal(folder / "journal.sqlite") as journal:
+            journal.belongs_to(server.url, helpers.node_id)
+            journal.accept(Ticket(first, first, first, 1, None, 3, ("db",)))
+            journal.start(first)
+        place = RunFolders(folder).make(first, 1, b"")
+        RunFolders(folder).write_token(place, "token")
+
+        class Outlived(helpers.Runtime):
+            async def running(self) -> Any:
+                yield await self.start(RunSpec(first, first, "i", place))
+
+        await start_agent(Outlived(knock), **values)
+        assert "at most 1 at a time" in await refusal(server, await server.submit())
+        gate.set()
+        await server.finished(first)
+    assert server.runs[first]["status"] == "completed", server.runs[first]["log"]
+    assert seen == [b"HTTP/1.1 200"]
+
+
+async def test_what_a_researcher_wrote_cannot_forge_lines_of_the_log(
+    server: Any, start_agent: Any, helpers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await start_agent(helpers.Runtime())
+    label = "x\n2026-01-01 run 1: completed"
+    await server.finished(await server.submit(databases=[{"label": label, "parameters": "{}"}]))
+    assert not any("\n" in record.getMessage() for record in caplog.records)
+    assert "x\\n2026-01-01 run 1: completed" in caplog.text
 
 
 async def test_functions_that_are_listed_run(server: Any, start_agent: Any) -> None:

@@ -16,6 +16,7 @@ from vantage6.node.offer import Offer
 from vantage6.node.runtimes.base import RunSpec
 from vantage6.node.site import Site
 from vantage6.node.task_input import InputFacts
+from vantage6.node.tunnels import TunnelDown
 from vantage6.node.work import Work, known
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,11 @@ class Admission:
         if not self._allows(work, question):
             return
         # At once: another run of the same user may be asked about before this one goes on.
-        site.guests.enter(offer.run_id, offer.init_user_id, offer.job_id)
-        work.held.callback(site.guests.leave, offer.run_id)
+        site.enter(work, offer.init_user_id, offer.job_id)
         try:
             view = site.databases.view(offer.databases)
-        except DataRefusal as refusal:
+            await site.tunnels.ready(view.needed)
+        except (DataRefusal, TunnelDown) as refusal:
             self._cannot(work, "databases", str(refusal))
             return
         try:

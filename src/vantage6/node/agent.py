@@ -24,6 +24,7 @@ from vantage6.node.connection import (
 from vantage6.node.data import Databases
 from vantage6.node.decisions import DecisionLog, DecisionLogError
 from vantage6.node.events import Events
+from vantage6.node.exits import Exits
 from vantage6.node.folders import RunFolders
 from vantage6.node.journal import Journal, JournalError
 from vantage6.node.organizations import Organizations
@@ -34,6 +35,7 @@ from vantage6.node.reconciler import Reconciler
 from vantage6.node.runtimes.base import Runtime, RuntimeUnavailable
 from vantage6.node.site import Site
 from vantage6.node.slots import Slots
+from vantage6.node.tunnels import Tunnels
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,8 @@ class Agent:
         self._list_all = asyncio.Event()
         self._fatal: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._nudges: set[asyncio.Task[None]] = set()
-        self._databases = Databases(config.databases, config.beside("."))
+        self._tunnels = Tunnels(config.ssh_tunnels, config.beside("."))
+        self._databases = Databases(config.databases, config.beside("."), self._tunnels.targets)
         self._reconciler: Reconciler | None = None
         self._connection: Connection | None = None
         self._identity: Identity | None = None
@@ -155,7 +158,12 @@ class Agent:
                 connection=connection,
                 journal=journal,
                 runtime=self._runtime,
-                proxy=Proxy(connection.http, organizations, identity.organization_id),
+                proxy=Proxy(
+                    connection.http,
+                    organizations,
+                    identity.organization_id,
+                    exits=Exits.of_this_machine(self._tunnels),
+                ),
                 organizations=organizations,
                 payloads=Payloads(connection, organizations),
                 databases=self._databases,
@@ -169,6 +177,7 @@ class Agent:
                 sharing=Sharing(config.share_algorithm_logs, config.share_algorithm_stderr),
                 algorithm_env=config.algorithm_env,
                 whitelist=config.whitelist,
+                tunnels=self._tunnels,
             )
             reconciler = self._reconciler = Reconciler(site, self._give_up)
             stack.push_async_callback(reconciler.close)
@@ -182,6 +191,7 @@ class Agent:
                 events.run(),
                 self._keep_in_step(reconciler),
                 decisions.keep_synced(),
+                self._tunnels.keep_open(),
             )
 
     def _cryptor(self) -> CryptorBase:

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,11 @@ DEFAULT_IMAGE = "harbor2.vantage6.ai/demo/average"
 DEFAULT_MODULE = "vantage6.algorithms.average"
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
+_HOST_KEY = re.compile(
+    r"(SHA256:[A-Za-z0-9+/]{43}=?)|([a-z][a-z0-9@.-]+ [A-Za-z0-9+/]{32,}={0,2}( .*)?)"
+)
+#: Names that mean something else to algorithms.
+_OWN_NAMES = frozenset({"localhost", "proxyserver", "squid"})
 _PATTERN_CHARACTERS = frozenset("*\\?$^[](){}|+")
 
 # Keys of the contract that need a container engine; a node that has none says so, once.
@@ -46,7 +51,6 @@ _ENGINE_KEYS = ("docker_registries",)
 # Keys of the contract that change what algorithms can reach: without effect they would mislead.
 _MISSING = {
     "vpn_subnet": "there is no VPN: algorithms exchange data through the server only",
-    "ssh-tunnels": "open the tunnel outside (ssh -L), and put its end into the database's uri",
 }
 _ENGINE_ONLY = {
     "docker_services": "give the service a host name, and list it under whitelist",
@@ -76,6 +80,7 @@ def _text(value: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[list[Name], BeforeValidator(_one_or_many)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class _Section(BaseModel):
@@ -166,7 +171,7 @@ class Whitelist(_OwnSection):
 
     domains: Names = []
     ips: Names = []
-    ports: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(min_length=1)]
+    ports: Annotated[list[Port], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -187,6 +192,80 @@ class Whitelist(_OwnSection):
     def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """The addresses."""
         return [ipaddress.ip_network(text) for text in self.ips]
+
+
+class Identity(_OwnSection):
+    """Who a node is to a machine that it tunnels through; `key` is a file without passphrase."""
+
+    username: Annotated[str, StringConstraints(min_length=1)]
+    key: Path
+
+
+class SshServer(_OwnSection):
+    """The machine that a tunnel goes through.
+
+    ``fingerprint`` is its key as a known_hosts file has it (``ssh-ed25519 AAAA…``), or what
+    ``ssh-keygen -l`` shows of it (``SHA256:…``); one per line if it has several.
+    """
+
+    host: Annotated[str, StringConstraints(min_length=1)]
+    port: Port
+    fingerprint: Annotated[str, StringConstraints(min_length=1)]
+    identity: Identity
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for line in self.fingerprint.strip().splitlines():
+            if not _HOST_KEY.fullmatch(line.strip()):
+                raise ValueError(
+                    "fingerprint must be a host key as 'ssh-keyscan HOST' prints it, without the "
+                    "host's name ('ssh-ed25519 AAAA…'), or 'SHA256:…' as 'ssh-keygen -l' does; "
+                    "ask whoever runs that machine for it"
+                )
+        return self
+
+
+class Bind(_OwnSection):
+    """What algorithms connect to; the address has no effect: nothing listens on this machine."""
+
+    ip: str
+    port: Port
+
+
+class Destination(_OwnSection):
+    """What the machine at the other end of a tunnel connects to."""
+
+    ip: Annotated[str, StringConstraints(min_length=1)]
+    port: Port
+
+
+class TunnelEnds(_OwnSection):
+    """Both ends of a tunnel."""
+
+    bind: Bind
+    dest: Destination
+
+
+class SshTunnel(_OwnSection):
+    """A way to a database through another machine: algorithms use `hostname` and bind port."""
+
+    hostname: str
+    ssh: SshServer
+    tunnel: TunnelEnds
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """Host and port under which algorithms reach it."""
+        return self.hostname, self.tunnel.bind.port
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not _DOMAIN.fullmatch(self.hostname) or self.hostname in _OWN_NAMES:
+            raise ValueError(
+                f"hostname '{self.hostname}' must be a name in lower case that algorithms use for "
+                "the tunnel, and none of: " + ", ".join(sorted(_OWN_NAMES))
+            )
+        return self
 
 
 class Logger(_Section):
@@ -358,7 +437,7 @@ class NodeConfig(_Section):
 
     api_key: SecretStr
     server_url: str
-    port: Annotated[int, Field(ge=1, le=65535)] | None
+    port: Port | None
     api_path: str
     task_dir: str | None = None
     databases: Annotated[list[Database], BeforeValidator(_none_is_empty)]
@@ -380,6 +459,9 @@ class NodeConfig(_Section):
     algorithm_device_requests: DeviceRequests = DeviceRequests()
     state_dir: Path | None = None
     whitelist: Whitelist | None = None
+    ssh_tunnels: Annotated[
+        list[SshTunnel], BeforeValidator(_none_is_empty), Field(alias="ssh-tunnels")
+    ] = []
     outgoing_proxy: str | None = None
     ca_file: Path | None = None
     max_concurrent_runs: PositiveInt = Field(default_factory=lambda: 2 * (os.cpu_count() or 1))
@@ -396,6 +478,10 @@ class NodeConfig(_Section):
         if url.port is not None and self.port is not None and url.port != self.port:
             raise ValueError(f"server_url names port {url.port}, but port is {self.port}")
         self._refuse_what_is_missing()
+        targets = [tunnel.target for tunnel in self.ssh_tunnels]
+        for host, port in targets:
+            if targets.count((host, port)) > 1:
+                raise ValueError(f"ssh-tunnels: '{host}' with bind port {port} occurs twice")
         labels = [database.label.upper() for database in self.databases]
         for label in labels:
             if labels.count(label) > 1:
@@ -470,7 +556,14 @@ class NodeConfig(_Section):
         """What algorithms must not see even if it lies among software that they need."""
         databases = [self.beside(database.uri) for database in self.databases]
         own = [self._path.absolute(), self.folder, self.log_folder, self.private_key]
+        own += [self.beside(str(tunnel.ssh.identity.key)) for tunnel in self.ssh_tunnels]
         return own + [path for path in databases if _exists(path)]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Text that must not get into a log."""
+        password = urlsplit(self.outgoing_proxy or "").password or ""
+        return self.api_key.get_secret_value(), password, unquote(password)
 
     @property
     def decisions(self) -> Path:

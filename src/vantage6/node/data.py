@@ -7,22 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from vantage6.common.addresses import Target, server_of
 from vantage6.node.config import FILE_TYPES, RESERVED_LABELS, Database
 from vantage6.node.offer import DatabaseRequest
 from vantage6.node.runtimes.base import Mount
-
-_PORTS = {
-    "http": 80,
-    "https": 443,
-    "mariadb": 3306,
-    "mssql": 1433,
-    "mysql": 3306,
-    "oracle": 1521,
-    "postgres": 5432,
-    "postgresql": 5432,
-}
 
 
 class DataRefusal(Exception):
@@ -33,14 +22,16 @@ class DataRefusal(Exception):
 class View:
     """What a run sees of this site's data: what it asked for, and the labels of the rest.
 
-    ``targets`` are host and port of the databases that are servers.
+    ``needed`` are host and port of the databases that are servers; ``targets`` these, and the
+    tunnels that are for every run.
     """
 
     labels: Sequence[str] = ()
     all_labels: Sequence[str] = ()
     mounts: Sequence[Mount] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    targets: frozenset[tuple[str, int]] = frozenset()
+    targets: frozenset[Target] = frozenset()
+    needed: frozenset[Target] = frozenset()
 
 
 class Databases:
@@ -52,11 +43,18 @@ class Databases:
         As configured.
     folder : pathlib.Path
         Where relative paths start.
+    tunnels : Iterable of (str, int)
+        Host and port of tunnels. One that a database names is for runs that ask for that
+        database; the others are for every run.
     """
 
-    def __init__(self, settings: Iterable[Database], folder: Path) -> None:
+    def __init__(
+        self, settings: Iterable[Database], folder: Path, tunnels: Iterable[Target] = ()
+    ) -> None:
         self._settings = {database.label: database for database in settings}
         self._folder = folder
+        named = {server_of(database.uri) for database in self._settings.values()}
+        self._for_all = frozenset(tunnels) - named
 
     @property
     def labels(self) -> list[str]:
@@ -74,7 +72,7 @@ class Databases:
         labels: list[str] = []
         mounts: dict[str, Mount] = {}
         environment: dict[str, str] = {}
-        targets = set()
+        needed = set()
         for request in requests:
             database = self._find(request.label)
             labels.append(request.label)
@@ -86,7 +84,7 @@ class Databases:
             environment[f"{name}_DATABASE_TYPE"] = database.type
             target = None if mount else server_of(database.uri)
             if target is not None:
-                targets.add(target)
+                needed.add(target)
             for key, value in database.env.items():
                 environment[f"{name}_DB_PARAM_{str(key).upper()}"] = str(value)
             environment.update(_wishes(name, request))
@@ -95,7 +93,8 @@ class Databases:
             tuple(self.labels),
             tuple(mounts.values()),
             environment,
-            frozenset(targets),
+            self._for_all | needed,
+            frozenset(needed),
         )
 
     def missing(self) -> list[str]:
@@ -145,16 +144,6 @@ class Databases:
         if database.type.lower() in FILE_TYPES and is_path:
             raise DataRefusal(f"the file of database '{database.label}' is missing there")
         return None
-
-
-def server_of(uri: str) -> tuple[str, int] | None:
-    """Host and port of the server that an address names; None if it names none."""
-    try:
-        url = urlsplit(uri.removeprefix("jdbc:"))
-        port = url.port or _PORTS.get(url.scheme.partition("+")[0])
-    except ValueError:
-        return None
-    return (url.hostname, port) if url.hostname and port else None
 
 
 def _wishes(name: str, request: DatabaseRequest) -> dict[str, str]:

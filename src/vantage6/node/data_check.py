@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from vantage6.common.addresses import moved, server_of
 from vantage6.common.sql import connect_to
-from vantage6.node.config import FILE_TYPES, Database
+from vantage6.node.config import FILE_TYPES, Database, NodeConfig
+from vantage6.node.tunnels import TunnelDown, Tunnels
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _TIMEOUT = 10
 #: Tables of a database that are listed.
 _MANY = 50
 _OMOP_KEYS = ("DBMS", "USER", "PASSWORD", "CDM_DATABASE", "CDM_SCHEMA", "RESULTS_SCHEMA")
+#: DBMS as OHDSI calls it, and what this node reaches it with.
+_DBMS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mariadb"}
+#: Tables that every OMOP Common Data Model has.
+_CDM_TABLES = ("person", "observation_period", "concept")
 _WRITES = ("INSERT", "UPDATE", "DELETE", "ALL PRIVILEGES", "CREATE", "DROP")
 
 
@@ -34,6 +44,25 @@ class Found:
     problem: str = ""
     columns: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+async def check_all(config: NodeConfig) -> AsyncIterator[tuple[Database, Found]]:
+    """Look at each database of a node, through its tunnels."""
+    folder = config.beside(".")
+    tunnels = Tunnels(config.ssh_tunnels, folder)
+    for database in config.databases:
+        target = server_of(database.uri)
+        tunnel = tunnels.get(target) if target else None
+        if tunnel is None:
+            yield database, await asyncio.to_thread(check, database, folder)
+            continue
+        try:
+            async with tunnel.on_loopback() as port:
+                near = database.model_copy(update={"uri": moved(database.uri, "127.0.0.1", port)})
+                yield database, await asyncio.to_thread(check, near, folder)
+        except TunnelDown as down:
+            problem = f"{down}; {down.remedy}"
+            yield database, Found(database.label, database.type, problem)
 
 
 def check(database: Database, folder: Path) -> Found:
@@ -89,42 +118,44 @@ def _excel(_: Database, path: Path, found: Found) -> None:
     import pandas as pd
 
     with pd.ExcelFile(path) as book:
-        for sheet in book.sheet_names:
-            frame = book.parse(sheet, nrows=100)
+        for sheet, frame in pd.read_excel(book, sheet_name=None, nrows=100).items():
             found.columns += [f"{sheet}.{name}: {kind}" for name, kind in frame.dtypes.items()]
 
 
 def _sql(database: Database, path: Path, found: Found) -> None:
-    from sqlalchemy import inspect
-
     uri = database.uri
     if uri.endswith(".sqlite") and "://" not in uri:
         found.problem = _unreadable(path, is_folder=False)
         if found.problem:
             return
         uri = str(path.absolute())
-    engine = connect_to(uri, connect_timeout=_TIMEOUT)
-    with engine.connect() as connection:
-        look = inspect(connection)
-        tables = [*look.get_table_names(), *look.get_view_names()]
-        for table in tables[:_MANY]:
-            columns = look.get_columns(table)
-            found.columns += [f"{table}.{each['name']}: {each['type']}" for each in columns]
-        if len(tables) > _MANY:
-            found.warnings.append(f"{len(tables)} tables; the first {_MANY} are listed")
-        if not tables:
+    with connect_to(uri, connect_timeout=_TIMEOUT).connect() as connection:
+        if not _list_tables(connection, None, found):
             found.warnings.append("the account sees no table: grant SELECT on those to be used")
-        may = _WRITERS.get(engine.dialect.name)
+        may = _WRITERS.get(connection.dialect.name)
         if may is not None and may(connection):
             found.warnings.append(
                 "the account can change data: give the node one that can only SELECT"
             )
 
 
-def _may_write_postgresql(connection: object) -> bool:
-    from sqlalchemy import Connection, text
+def _list_tables(connection: Connection, schema: str | None, found: Found) -> list[str]:
+    """Note columns of tables and views; the names of these."""
+    from sqlalchemy import inspect
 
-    assert isinstance(connection, Connection)  # noqa: S101 (narrows a type)
+    look = inspect(connection)
+    tables = [*look.get_table_names(schema), *look.get_view_names(schema)]
+    for table in tables[:_MANY]:
+        columns = look.get_columns(table, schema)
+        found.columns += [f"{table}.{each['name']}: {each['type']}" for each in columns]
+    if len(tables) > _MANY:
+        found.warnings.append(f"{len(tables)} tables; the first {_MANY} are listed")
+    return tables
+
+
+def _may_write_postgresql(connection: Connection) -> bool:
+    from sqlalchemy import text
+
     statement = text(
         "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
@@ -134,10 +165,9 @@ def _may_write_postgresql(connection: object) -> bool:
     return bool(connection.execute(statement).scalar())
 
 
-def _may_write_mysql(connection: object) -> bool:
-    from sqlalchemy import Connection, text
+def _may_write_mysql(connection: Connection) -> bool:
+    from sqlalchemy import text
 
-    assert isinstance(connection, Connection)  # noqa: S101 (narrows a type)
     # Those of everybody are among them, for a database "test" for instance.
     places = ("*.*", f"`{connection.engine.url.database}`.")
     for (grant,) in connection.execute(text("SHOW GRANTS")):
@@ -147,7 +177,7 @@ def _may_write_mysql(connection: object) -> bool:
     return False
 
 
-_WRITERS: dict[str, Callable[[object], bool]] = {
+_WRITERS: dict[str, Callable[[Connection], bool]] = {
     "postgresql": _may_write_postgresql,
     "mysql": _may_write_mysql,
     "mariadb": _may_write_mysql,
@@ -168,17 +198,47 @@ def _sparql(database: Database, _: Path, found: Found) -> None:
 
 
 def _omop(database: Database, _: Path, found: Found) -> None:
-    given = {str(key).upper() for key in database.env}
+    given = {str(key).upper(): str(value) for key, value in database.env.items()}
     missing = [key for key in _OMOP_KEYS if key not in given]
     if missing:
         found.problem = f"env lacks {', '.join(missing)}: OMOP algorithms need them"
         return
-    url = urlsplit(database.uri.removeprefix("jdbc:"))
-    if url.hostname is None or url.port is None:
+    target = server_of(database.uri)
+    if target is None:
         found.warnings.append("the address names no host and port: it was not tried")
         return
-    with socket.create_connection((url.hostname, url.port), timeout=_TIMEOUT):
-        pass
+    scheme = _DBMS.get(given["DBMS"].lower())
+    if scheme is None:
+        with socket.create_connection(target, timeout=_TIMEOUT):
+            found.warnings.append(
+                f"the server answers; whether it lets '{given['USER']}' in was not tried: this "
+                f"node speaks no '{given['DBMS']}'"
+            )
+        return
+    from sqlalchemy import URL
+
+    path = urlsplit(database.uri.removeprefix("jdbc:")).path.strip("/")
+    place = URL.create(
+        scheme, given["USER"], given["PASSWORD"], *target, path or given["CDM_DATABASE"]
+    ).render_as_string(hide_password=False)
+    with connect_to(place, connect_timeout=_TIMEOUT).connect() as connection:
+        _look_at_cdm(connection, given, found)
+
+
+def _look_at_cdm(connection: Connection, given: dict[str, str], found: Found) -> None:
+    """Are the two schemas there, and which tables of the Common Data Model are in the first?"""
+    from sqlalchemy import inspect
+
+    schemas = {name.lower(): name for name in inspect(connection).get_schema_names()}
+    for key in ("CDM_SCHEMA", "RESULTS_SCHEMA"):
+        if given[key].lower() not in schemas:
+            found.problem = f"there is no schema '{given[key]}' ({key}), or the account sees none"
+            return
+    cdm = given["CDM_SCHEMA"]
+    tables = {each.lower() for each in _list_tables(connection, schemas[cdm.lower()], found)}
+    absent = [each for each in _CDM_TABLES if each not in tables]
+    if absent:
+        found.warnings.append(f"schema '{cdm}' has no table {', '.join(absent)}")
 
 
 def _folder(_: Database, path: Path, found: Found) -> None:
@@ -208,4 +268,7 @@ _LOOKS: dict[str, Callable[[Database, Path, Found], None]] = {
 def _short(text: str, database: Database) -> str:
     """The first line of an error, without the address and the password in it."""
     line = text.strip().partition("\n")[0]
+    for key, value in database.env.items():
+        if str(key).upper() == "PASSWORD" and value:
+            line = line.replace(str(value), "***")
     return line.replace(database.uri, database.shown_uri)[:300]

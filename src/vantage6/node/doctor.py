@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import stat
@@ -14,7 +13,7 @@ from typing import Literal
 
 from vantage6.common.encryption import RSACryptor
 from vantage6.node import data_check
-from vantage6.node.config import NodeConfig
+from vantage6.node.config import Database, NodeConfig
 from vantage6.node.connection import (
     Connection,
     Identity,
@@ -26,6 +25,7 @@ from vantage6.node.decisions import verify
 from vantage6.node.http import Http, NoAnswer
 from vantage6.node.journal import Journal, JournalError
 from vantage6.node.runtimes.base import Runtime, RuntimeUnavailable
+from vantage6.node.tunnels import Tunnel, TunnelDown, Tunnels
 
 _LITTLE_SPACE = 1024**3
 #: Seconds that two clocks may differ: tokens are valid from the second they are made.
@@ -58,8 +58,10 @@ async def examine(config: NodeConfig, runtime: Runtime, *, running: bool) -> Asy
         yield _journal(config)
     yield _decisions(config)
     yield await _runtime(config, runtime)
-    for database in config.databases:
-        yield await asyncio.to_thread(_database, config, database.label)
+    for tunnel in Tunnels(config.ssh_tunnels, config.beside(".")):
+        yield await _tunnel(tunnel)
+    async for database, found in data_check.check_all(config):
+        yield _database(database, found)
     yield _policies(config)
     yield await _server(config)
     async for finding in _login(config):
@@ -153,10 +155,21 @@ async def _runtime(config: NodeConfig, runtime: Runtime) -> Finding:
     return Finding(about, "ok", "works")
 
 
-def _database(config: NodeConfig, label: str) -> Finding:
-    database = next(each for each in config.databases if each.label == label)
-    about = f"database {label}"
-    found = data_check.check(database, config.beside("."))
+async def _tunnel(tunnel: Tunnel) -> Finding:
+    about = f"SSH tunnel {tunnel.name}"
+    try:
+        await tunnel.probe()
+    except TunnelDown as down:
+        return Finding(about, "error", str(down), down.remedy)
+    if tunnel.readable_by_others():
+        return Finding(
+            about, "warning", "works, but others can read its private key", "chmod 600 the key"
+        )
+    return Finding(about, "ok", "works, to the end")
+
+
+def _database(database: Database, found: data_check.Found) -> Finding:
+    about = f"database {database.label}"
     if found.problem:
         return Finding(about, "error", found.problem, "v6 node data check looks again")
     if found.warnings:
@@ -185,7 +198,8 @@ async def _server(config: NodeConfig) -> Finding:
             "server",
             "error",
             f"{config.api_url} does not answer: {error}",
-            "check server_url, port and api_path, the firewall, and HTTPS_PROXY if there is one",
+            "check server_url, port and api_path, the firewall, and outgoing_proxy or HTTPS_PROXY "
+            "if there is one",
         )
     finally:
         await http.close()

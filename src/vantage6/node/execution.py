@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from vantage6.common.task_status import TaskStatus
 from vantage6.node import environment, outcome
+from vantage6.node.data import DataRefusal
 from vantage6.node.gateway import Reach
+from vantage6.node.offer import DatabaseRequest
 from vantage6.node.proxy import Caller
 from vantage6.node.runtimes.base import (
     Ended,
@@ -44,6 +46,12 @@ class Executions:
         folder = self._site.folder(work)
         token = outcome.read_file(folder / "token", 64 * 1024).decode("ascii")
         _hold(work, execution)
+        self._site.enter(work, ticket.init_user_id, ticket.job_id)
+        try:
+            wanted = [DatabaseRequest(label) for label in ticket.databases]
+            work.view = self._site.databases.view(wanted)
+        except DataRefusal as refusal:
+            work.log.warning("It goes on without a way to its databases: %r", str(refusal))
         await self._serve(work, execution, ticket.task_id, token, started_anew=True)
 
     async def start(self, work: Work) -> None:
@@ -165,6 +173,7 @@ class Executions:
             work.on_subtask,
             work.count_sent,
             self._reach(work),
+            work.note_vpn,
         )
         await work.held.enter_async_context(self._site.proxy.serve(execution.proxy_socket, caller))
 

@@ -13,18 +13,18 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from vantage6.common.addresses import Target
 from vantage6.node.config import Whitelist
+from vantage6.node.exits import Exits, NoWay, Reader, Writer
 
 log = logging.getLogger(__name__)
 
-Target = tuple[str, int]
 _MAX_HEAD = 32 * 1024
-_CONNECT_TIMEOUT = 15.0
 _HEAD_TIMEOUT = 30.0
 _CHUNK = 64 * 1024
 _FOR_US = re.compile(rb"CONNECT |[A-Z]+ http://")
@@ -74,11 +74,14 @@ class Gateway:
         For the log.
     reach : Reach
         What it may reach.
+    exits : Exits
+        How.
     """
 
-    def __init__(self, run_id: int, reach: Reach) -> None:
+    def __init__(self, run_id: int, reach: Reach, exits: Exits) -> None:
         self._run_id = run_id
         self._reach = reach
+        self._exits = exits
         self._relays: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -119,11 +122,11 @@ class Gateway:
     async def _serve(
         self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        method, target, request = _understand(head)
-        if target is None:
+        asked = _understand(head)
+        if asked is None:
             _answer(writer, "400 Bad Request", "This is no request to a proxy")
             return
-        host, port = target
+        host, port = asked.target
         if not self._reach.allows(host, port):
             log.warning("run %s: was not let through to %s:%s", self._run_id, host, port)
             _answer(
@@ -132,28 +135,29 @@ class Gateway:
                 f"This node does not let algorithms reach {host}:{port} (whitelist)",
             )
             return
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                there, to_there = await asyncio.open_connection(host, port)
-        except (OSError, TimeoutError) as error:
-            said = str(error) or "no answer"
-            _answer(writer, "502 Bad Gateway", f"{host}:{port} cannot be reached: {said}")
-            return
         leaves = self._reach.leaves(host, port)
+        plain = asked.method != "CONNECT"
+        try:
+            way = await self._exits.connect(asked.target, leaves=leaves, plain=plain)
+        except NoWay as problem:
+            log.warning("run %s: %s:%s cannot be reached: %s", self._run_id, host, port, problem)
+            _answer(writer, "502 Bad Gateway", f"{host}:{port} cannot be reached: {problem}")
+            return
         count = self._reach.on_sent if leaves else _ignore
         log.info("run %s: connected to %s:%s", self._run_id, host, port)
         try:
-            if method == "CONNECT":
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            else:
-                to_there.write(request)
+            if plain:
+                request = asked.request(way.headers)
+                way.writer.write(request)
                 count(len(request))
+            else:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await asyncio.gather(
-                _copy(reader, to_there, count),
-                _copy(there, writer, _ignore),
+                _copy(reader, way.writer, count),
+                _copy(way.reader, writer, _ignore),
             )
         finally:
-            to_there.close()
+            way.writer.close()
 
 
 class _Doorman(asyncio.Protocol):
@@ -188,26 +192,46 @@ class _Doorman(asyncio.Protocol):
                 inner.data_received(self._start)
 
 
-def _understand(head: str) -> tuple[str, Target | None, bytes]:
-    """Method, target, and the request as the target is to get it."""
+@dataclass(frozen=True)
+class _Asked:
+    """What an algorithm asks of the gateway."""
+
+    method: str
+    target: Target
+    address: str
+    path: str
+    version: str
+    headers: list[str]
+
+    def request(self, by_proxy: Mapping[str, str] | None) -> bytes:
+        """The request as the target is to get it, or the proxy that these headers are for."""
+        where = self.path if by_proxy is None else self.address
+        more = [f"{key}: {value}" for key, value in (by_proxy or {}).items()]
+        lines = [f"{self.method} {where} {self.version}", *self.headers, *more]
+        return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
+
+
+def _understand(head: str) -> _Asked | None:
     line, _, rest = head.partition("\r\n")
     parts = line.split(" ")
     if len(parts) != 3:
-        return "", None, b""
+        return None
     method, address, version = parts
     try:
         url = urlsplit(f"//{address}" if method == "CONNECT" else address)
         host, port = url.hostname, url.port
     except ValueError:
-        return method, None, b""
+        return None
     if method != "CONNECT" and url.scheme == "http":
         port = port or 80
     if not host or not port or url.username is not None:
-        return method, None, b""
+        return None
     path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     kept = [header for header in rest.split("\r\n") if header and not _is_dropped(header.lower())]
-    lines = [f"{method} {path} {version}", *kept, "Connection: close", "", ""]
-    return method, (host.rstrip("."), port), "\r\n".join(lines).encode("latin-1")
+    host = host.rstrip(".")
+    # Made anew from what was judged, so that a proxy cannot read it in another way.
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _Asked(method, (host, port), f"http://{place}{path}", path, version, kept)
 
 
 def _is_dropped(header: str) -> bool:
@@ -222,9 +246,7 @@ def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
     )
 
 
-async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None]
-) -> None:
+async def _copy(reader: Reader, writer: Writer, count: Callable[[int], None]) -> None:
     while chunk := await reader.read(_CHUNK):
         writer.write(chunk)
         count(len(chunk))

@@ -7,7 +7,6 @@ for each run, and passes on all that algorithms make.
 
 from __future__ import annotations
 
-import functools
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -21,7 +20,7 @@ from yarl import URL
 
 from vantage6.common import __version__
 from vantage6.common.tracing import HEADER, request_id
-from vantage6.common.transport import CONNECT_TIMEOUT, READ_TIMEOUT
+from vantage6.common.transport import CONNECT_TIMEOUT, READ_TIMEOUT, ssl_context
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -216,10 +215,15 @@ class Http:
         return self._session
 
 
-@functools.cache
 def tls() -> ssl.SSLContext:
-    """What a server's certificate is checked with; ``SSL_CERT_FILE`` counts when first asked."""
-    return ssl.create_default_context()
+    """What the certificates of servers are checked with: see :func:`.transport.ssl_context`.
+
+    Raises
+    ------
+    ValueError
+        If a file that is to hold certificates does not.
+    """
+    return ssl_context()
 
 
 async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

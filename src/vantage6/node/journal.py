@@ -8,6 +8,7 @@ node may be killed at any line.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE run (
     run_id INTEGER PRIMARY KEY,
@@ -33,12 +34,18 @@ CREATE TABLE run (
     result TEXT,
     started_at TEXT,
     finished_at TEXT,
-    large INTEGER NOT NULL DEFAULT 0
+    large INTEGER NOT NULL DEFAULT 0,
+    init_user_id INTEGER,
+    databases TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE TABLE identity (server TEXT NOT NULL, node_id INTEGER NOT NULL) STRICT;
 """
 #: What makes a schema of each earlier version one of the next.
-_UPGRADES = {1: "ALTER TABLE run ADD COLUMN large INTEGER NOT NULL DEFAULT 0;"}
+_UPGRADES = {
+    1: "ALTER TABLE run ADD COLUMN large INTEGER NOT NULL DEFAULT 0;",
+    2: "ALTER TABLE run ADD COLUMN init_user_id INTEGER;"
+    " ALTER TABLE run ADD COLUMN databases TEXT NOT NULL DEFAULT '[]';",
+}
 
 
 class JournalError(Exception):
@@ -72,13 +79,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ticket:
-    """What the journal keeps of an offer."""
+    """What the journal keeps of an offer; ``databases`` are labels."""
 
     run_id: int
     task_id: int
     job_id: int
     init_org_id: int
     parent_id: int | None = None
+    init_user_id: int | None = None
+    databases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,8 +159,9 @@ class Journal:
         """
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO run (run_id, task_id, job_id, init_org_id, parent_id, phase, attempt)"
-                " VALUES (?, ?, ?, ?, ?, 'accepted', 1) ON CONFLICT (run_id) DO UPDATE"
+                "INSERT INTO run (run_id, task_id, job_id, init_org_id, parent_id, init_user_id,"
+                " databases, phase, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, 'accepted', 1)"
+                " ON CONFLICT (run_id) DO UPDATE"
                 " SET phase = 'accepted', attempt = attempt + 1 WHERE phase != 'computed'",
                 (
                     ticket.run_id,
@@ -159,6 +169,8 @@ class Journal:
                     ticket.job_id,
                     ticket.init_org_id,
                     ticket.parent_id,
+                    ticket.init_user_id,
+                    json.dumps(ticket.databases),
                 ),
             )
             return self._entry(db, ticket.run_id)
@@ -279,13 +291,13 @@ class Journal:
 
 
 _SELECT = (
-    "SELECT run_id, task_id, job_id, init_org_id, parent_id, phase, attempt,"
-    " status, log, result, started_at, finished_at, large FROM run"
+    "SELECT run_id, task_id, job_id, init_org_id, parent_id, init_user_id, databases,"
+    " phase, attempt, status, log, result, started_at, finished_at, large FROM run"
 )
 
 
 def _read(row: tuple[Any, ...]) -> Entry:
-    phase, attempt, status, log, result, started_at, finished_at, large = row[5:]
+    phase, attempt, status, log, result, started_at, finished_at, large = row[7:]
     outcome = None
     if phase == Phase.COMPUTED:
         outcome = Outcome(
@@ -296,4 +308,5 @@ def _read(row: tuple[Any, ...]) -> Entry:
             finished_at=finished_at,
             large=bool(large),
         )
-    return Entry(Ticket(*row[:5]), Phase(phase), attempt, outcome)
+    ticket = Ticket(*row[:6], tuple(json.loads(row[6])))  # type: ignore[call-arg]
+    return Entry(ticket, Phase(phase), attempt, outcome)

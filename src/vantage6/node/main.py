@@ -6,16 +6,17 @@ import asyncio
 import logging
 import os
 import signal
-import ssl
 import sys
 from pathlib import Path
 from typing import NoReturn
+from urllib.request import getproxies_environment
 
 from vantage6.common import __version__
 from vantage6.common.configuration import ConfigurationError
 from vantage6.node import logs
 from vantage6.node.agent import Agent, Fatal
 from vantage6.node.config import FILE_TYPES, NodeConfig
+from vantage6.node.http import tls
 from vantage6.node.lock import FolderInUse, exclusive
 from vantage6.node.runtimes.base import Runtime
 
@@ -47,7 +48,7 @@ def serve(config_path: Path, *, console: bool = True) -> None:
         settings = settings.model_copy(update={"use_console": False})
     try:
         with exclusive(config.folder):
-            logs.configure(settings, config.log_file, (config.api_key.get_secret_value(),))
+            logs.configure(settings, config.log_file, config.secrets)
             _introduce(config)
             asyncio.run(_run(config))
             log.info("Stopped")
@@ -67,15 +68,23 @@ def set_up_network(config: NodeConfig) -> None:
         If the file of certificates cannot be used.
     """
     if config.outgoing_proxy:
-        os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = config.outgoing_proxy
-        os.environ["http_proxy"] = os.environ["https_proxy"] = config.outgoing_proxy
+        for scheme in ("http", "https"):
+            _set(f"{scheme}_proxy", config.outgoing_proxy)
+    # Sockets go the way of requests.
+    for socket, scheme in {"ws": "http", "wss": "https"}.items():
+        if way := getproxies_environment().get(scheme):
+            _set(f"{socket}_proxy", way)
     if config.ca_file:
         path = config.beside(str(config.ca_file))
-        os.environ["SSL_CERT_FILE"] = str(path)
+        os.environ["REQUESTS_CA_BUNDLE"] = str(path)
         try:
-            ssl.create_default_context(cafile=str(path))
-        except OSError as error:
+            tls()
+        except ValueError as error:
             _leave(f"ca_file: {path} holds no certificates (PEM): {error}")
+
+
+def _set(name: str, value: str) -> None:
+    os.environ[name] = os.environ[name.upper()] = value
 
 
 def _introduce(config: NodeConfig) -> None:

@@ -25,6 +25,7 @@ from aiohttp import web
 
 from vantage6.common.transport import backoff
 from vantage6.node.connection import LoginRefused
+from vantage6.node.exits import Exits
 from vantage6.node.gateway import Gateway, Reach
 from vantage6.node.http import JSON, OCTETS, PIECE, Answer, Http, NoAnswer
 from vantage6.node.organizations import NoUsableKey, Organizations
@@ -40,6 +41,7 @@ MAX_PAYLOAD = 64 * 1024**3
 _READ_TIMEOUT = 300.0
 #: Seconds to keep trying while the server is away.
 PATIENCE = 600.0
+NO_VPN = "This node has no VPN: algorithms exchange data through the server only, by subtasks"
 _AWAY = frozenset({502, 503, 504})
 _METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 # Logging in, and out of forgotten passwords, is nothing an algorithm has a reason to do.
@@ -70,6 +72,7 @@ class Caller:
     ``started_anew`` tells that an earlier attempt may have made subtasks already.
     ``on_subtask`` is called when it made one, ``on_sent`` with the bytes of each request's body.
     ``reach`` is what it may reach besides the server.
+    ``on_vpn`` is called when it asks for addresses of other algorithms: there are none to be had.
     """
 
     run_id: int
@@ -79,6 +82,7 @@ class Caller:
     on_subtask: Callable[[], None] = lambda: None
     on_sent: Callable[[int], None] = lambda _: None
     reach: Reach = field(default_factory=Reach)
+    on_vpn: Callable[[], None] = lambda: None
 
 
 class _Problem(Exception):
@@ -100,6 +104,8 @@ class Proxy:
         Encrypts and decrypts.
     organization_id : int
         This node's organization, which is the one that makes subtasks.
+    exits : Exits, optional
+        How other hosts are reached; directly by default.
     patience : float
         Seconds to keep trying while the server is away.
     """
@@ -110,8 +116,10 @@ class Proxy:
         organizations: Organizations,
         organization_id: int,
         *,
+        exits: Exits | None = None,
         patience: float = PATIENCE,
     ) -> None:
+        self._exits = exits or Exits()
         self._http = http
         self._organizations = organizations
         self._organization_id = organization_id
@@ -125,7 +133,7 @@ class Proxy:
             line.handle, handler_cancellation=True, access_log=None, read_bufsize=PIECE
         )
         listener.setblocking(False)
-        gateway = Gateway(caller.run_id, caller.reach)
+        gateway = Gateway(caller.run_id, caller.reach, self._exits)
 
         def protocol() -> asyncio.BaseProtocol:
             return gateway.in_front_of(server) if caller.reach else server()
@@ -195,6 +203,9 @@ class _Line:
                 return await self._download(request, path)
             case "POST", ["blobstream"]:
                 return await self._upload(request)
+            case _, ["vpn", *_]:
+                self._caller.on_vpn()
+                raise _Problem(501, NO_VPN)
             case _, [first, *_] if first in _CLOSED:
                 raise _Problem(403, f"An algorithm may not use '/{first}'")
         body = await _body(request, MAX_BODY) if request.content_type == JSON else None

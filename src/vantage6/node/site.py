@@ -24,6 +24,7 @@ from vantage6.node.payloads import Payloads
 from vantage6.node.proxy import Proxy
 from vantage6.node.runtimes.base import Limits, Runtime
 from vantage6.node.slots import Slots
+from vantage6.node.tunnels import Tunnels
 from vantage6.node.work import Work, known
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Site:
     algorithm_env: Mapping[str, Any] = field(default_factory=dict)
     guests: Guests = field(default_factory=Guests)
     whitelist: Whitelist | None = None
+    tunnels: Tunnels = field(default_factory=Tunnels)
     refusal_pause: float = 300.0
     start_patience: float = START_PATIENCE
 
@@ -70,9 +72,15 @@ class Site:
         """The folder of a run's present attempt."""
         return self.folders.of(work.run_id, known(work.entry).attempt)
 
+    def enter(self, work: Work, user_id: int | None, job_id: int) -> None:
+        """Count a run among those of its user, until it has ended."""
+        self.guests.enter(work.run_id, user_id, job_id)
+        work.held.callback(self.guests.leave, work.run_id)
+
     def fail(self, work: Work, status: TaskStatus, cause: str) -> None:
         """End a run that did not get as far as having anything to say itself."""
-        work.log.warning("%s: %s", status.value, cause)
+        # Escaped: a researcher wrote part of it, such as the label of a database.
+        work.log.warning("%s: %r", status.value, cause)
         text = outcome.complaint(self.identity.organization_name, cause)
         work.conclusion = Conclusion(status, text)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from vantage6.common.task_status import TaskStatus
+from vantage6.common.task_status import FAILURES, TaskStatus
 from vantage6.common.tracing import accepted
 from vantage6.node import outcome
 from vantage6.node.admission import Admission
@@ -14,6 +15,7 @@ from vantage6.node.execution import Executions
 from vantage6.node.journal import Ticket
 from vantage6.node.offer import Offer
 from vantage6.node.outcome import Conclusion
+from vantage6.node.proxy import NO_VPN
 from vantage6.node.site import Site
 from vantage6.node.times import now
 from vantage6.node.work import Step, Work, known
@@ -53,6 +55,8 @@ class Steps:
             job_id=offer.job_id,
             init_org_id=offer.init_org_id,
             parent_id=offer.parent_id,
+            init_user_id=offer.init_user_id,
+            databases=tuple(request.label for request in offer.databases),
         )
         work.entry = await self._site.on_disk(self._site.journal.accept, ticket)
         work.log.info(
@@ -109,7 +113,7 @@ class Steps:
             text = outcome.complaint(site.identity.organization_name, work.stop_reason, words)
             work.conclusion = Conclusion(TaskStatus.KILLED, text)
             return
-        work.conclusion = await asyncio.to_thread(
+        conclusion = await asyncio.to_thread(
             outcome.conclude,
             ended,
             folder,
@@ -117,6 +121,10 @@ class Steps:
             site.sharing,
             site.identity.organization_name,
         )
+        if work.wanted_vpn and conclusion.status in FAILURES:
+            text = outcome.complaint(site.identity.organization_name, NO_VPN, conclusion.log)
+            conclusion = replace(conclusion, log=text)
+        work.conclusion = conclusion
 
     async def _forget(self, work: Work) -> None:
         await work.release()

@@ -71,6 +71,8 @@ class Work:
     noted: bool = False
     #: Bytes that the algorithm sent to the server itself.
     sent: int = 0
+    #: Whether it asked for the VPN, which there is not.
+    wanted_vpn: bool = False
     #: Whether the server tells that it started; otherwise this node does.
     announced: bool = False
     #: Of the request that made the task, for the logs.
@@ -90,6 +92,10 @@ class Work:
     def count_sent(self, size: int) -> None:
         """Count bytes that the algorithm sent out."""
         self.sent += size
+
+    def note_vpn(self) -> None:
+        """Note that the algorithm asked for the VPN."""
+        self.wanted_vpn = True
 
     @property
     def settled(self) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import socket
 import threading
 from urllib.parse import urlsplit
 
 from vantage6.algorithm.tools._environment import read_variable
+from vantage6.algorithm.tools.util import error
+from vantage6.common.addresses import moved, server_of
 
 _CHUNK = 64 * 1024
 _TIMEOUT = 30.0
@@ -22,22 +25,18 @@ _TIMEOUT = 30.0
 def through_gateway(uri: str) -> str:
     """The address by which a database server is reached from here."""
     gateway = read_variable("DATABASE_GATEWAY")
-    if not gateway or "://" not in uri:
+    target = server_of(uri)
+    if not gateway or target is None:
         return uri
-    import sqlalchemy
+    local = _listen(gateway, *target)
+    if uri.partition(":")[0].partition("+")[0] in ("postgresql", "postgres"):
+        import sqlalchemy
 
-    url = sqlalchemy.make_url(uri)
-    kind = url.get_backend_name()
-    port = url.port or {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}.get(kind)
-    if not url.host or port is None:
-        return uri
-    local = _listen(gateway, url.host, port)
-    if kind == "postgresql":
         # The name stays, for the server's certificate to be checked against.
-        url = url.set(port=local).update_query_dict({"hostaddr": "127.0.0.1"})
-    else:
-        url = url.set(host="127.0.0.1", port=local)
-    return url.render_as_string(hide_password=False)
+        url = sqlalchemy.make_url(uri).set(port=local)
+        url = url.update_query_dict({"hostaddr": "127.0.0.1"})
+        return url.render_as_string(hide_password=False)
+    return moved(uri, "127.0.0.1", local)
 
 
 @functools.cache
@@ -68,12 +67,25 @@ def _pass_on(here: socket.socket, gateway: str, host: str, port: int) -> None:
                     return
                 head += byte
             if b" 200 " not in head.split(b"\r\n")[0] + b" ":
+                error(_words(there, f"{host}:{port} cannot be reached"))
                 return
             there.settimeout(None)
             back = threading.Thread(target=_copy, args=(there, here), daemon=True)
             back.start()
             _copy(here, there)
             back.join()
+
+
+def _words(there: socket.socket, otherwise: str) -> str:
+    """What the gateway says in place of a connection; to be seen in the task's log."""
+    body = b""
+    with contextlib.suppress(OSError):
+        while (chunk := there.recv(_CHUNK)) and len(body) < _CHUNK:
+            body += chunk
+    try:
+        return str(json.loads(body)["msg"])
+    except (ValueError, KeyError, TypeError):
+        return otherwise
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from vantage6.algorithm.tools._databases import requested_labels
 from vantage6.algorithm.tools._environment import read_variable
 from vantage6.algorithm.tools._signature import count_injected
+from vantage6.algorithm.tools._tunnel import through_gateway
 from vantage6.algorithm.tools.util import error, fail, info
 
 _CONNECTOR = "ohdsi.database_connector"
@@ -106,7 +107,7 @@ def _connect(label: str) -> Any:
         fail("Build the algorithm from the OHDSI base image. Exiting...")
     return connector.connect(
         dbms=_parameter(label, "DBMS"),
-        connection_string=_required(f"{label.upper()}_DATABASE_URI"),
+        connection_string=through_gateway(_required(f"{label.upper()}_DATABASE_URI")),
         password=_parameter(label, "PASSWORD"),
         user=_parameter(label, "USER"),
     )

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, NoReturn
 from vantage6.algorithm.tools._tunnel import through_gateway
 from vantage6.algorithm.tools.table import CsvSource, FrameSource, ParquetSource, Source, SqlSource
 from vantage6.algorithm.tools.util import ExplainedExit, error, fail, info
+from vantage6.common.addresses import server_of
 from vantage6.common.sql import connect_to
 
 # pandas is imported where it is used: central functions often do without.
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Connection
+
+
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class DatabaseType(StrEnum):
@@ -173,6 +177,9 @@ def load_sparql_data(database_uri: str, query: str) -> pd.DataFrame:
     import pandas as pd
     import SPARQLWrapper
 
+    if database_uri.startswith("http://") and (server_of(database_uri) or ("",))[0] in _HERE:
+        # At the data station, while in a sandbox it is the algorithm itself.
+        database_uri = through_gateway(database_uri)
     endpoint = SPARQLWrapper.SPARQLWrapper(database_uri, returnFormat=SPARQLWrapper.CSV)
     endpoint.setQuery(query)
     answer = endpoint.query().convert()

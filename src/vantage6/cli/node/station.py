@@ -150,20 +150,26 @@ def report(
 def check_data(name: Name = None, system: System = False, config: ConfigFile = None) -> None:
     """Are the databases reachable, and what columns do they have? No row is shown."""
     require("node")
+    import asyncio
+
     from vantage6.cli.node.instances import find
-    from vantage6.node.data_check import check
+    from vantage6.node.data_check import check_all
 
     instance = find(name, config, system)
-    bad = 0
-    for database in instance.config.databases:
-        found = check(database, instance.config.beside("."))
-        state = f"NOT usable: {found.problem}" if found.problem else "reachable"
-        typer.echo(f"{found.label} ({found.type}, {database.shown_uri}): {state}")
-        for line in found.columns:
-            typer.echo(f"    {line}")
-        for warning in found.warnings:
-            typer.echo(f"    note: {warning}")
-        bad += bool(found.problem)
+
+    async def look() -> int:
+        bad = 0
+        async for database, found in check_all(instance.config):
+            state = f"NOT usable: {found.problem}" if found.problem else "reachable"
+            typer.echo(f"{found.label} ({found.type}, {database.shown_uri}): {state}")
+            for line in found.columns:
+                typer.echo(f"    {line}")
+            for warning in found.warnings:
+                typer.echo(f"    note: {warning}")
+            bad += bool(found.problem)
+        return bad
+
+    bad = asyncio.run(look())
     if not instance.config.databases:
         typer.echo("No databases are configured.")
     raise typer.Exit(1 if bad else 0)

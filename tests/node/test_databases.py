@@ -1,10 +1,14 @@
-"""Databases that are servers, the real ones: PostgreSQL, MariaDB, a SPARQL endpoint.
+"""Databases of every type: how the tools read them, what the owner learns, and whole runs on them.
 
-The accounts can only read: what an algorithm or a task's query tries to change stays as it is.
+The servers are real ones: PostgreSQL, MariaDB, a SPARQL endpoint. The accounts can only read:
+what an algorithm or a task's query tries to change stays as it is.
 """
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 import os
 import shutil
 import socket
@@ -24,12 +28,15 @@ import pytest
 import rdflib
 import sqlalchemy
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from vantage6.algorithm.tools.table import SqlSource, Table
 from vantage6.algorithm.tools.wrappers import get_column_names, load_data
+from vantage6.cli.main import app
 from vantage6.common.sql import connect_to
 from vantage6.node.config import Database
-from vantage6.node.data_check import check
+from vantage6.node.data_check import Found, check
+from vantage6.node.main import make_runtime
 
 ROWS = pd.DataFrame({"age": [30, 40, 50], "name": ["a", "b%", "c"]})
 QUERY = "SELECT age, name FROM patients WHERE name LIKE '%' ORDER BY age"
@@ -119,7 +126,7 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory, lacking: Lacking) -> Itera
 
 
 def _wait_for(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             with connect_to(uri, connect_timeout=2).connect():
@@ -217,11 +224,10 @@ def test_a_sparql_endpoint_is_queried(endpoint: str, tmp_path: Path) -> None:
     assert "URLError" in gone.problem
 
 
-def test_an_omop_database_is_tried_with_what_its_environment_says(
-    postgresql: Server, tmp_path: Path
-) -> None:
+@pytest.fixture
+def omop(postgresql: Server) -> Iterator[Database]:
+    """A Common Data Model, and the account that reads it."""
     url = sqlalchemy.make_url(postgresql.reader)
-    jdbc = f"jdbc:postgresql://{url.host}:{url.port}/{url.database}"
     env = {
         "DBMS": "postgresql",
         "USER": url.username,
@@ -230,7 +236,158 @@ def test_an_omop_database_is_tried_with_what_its_environment_says(
         "CDM_SCHEMA": "cdm",
         "RESULTS_SCHEMA": "results",
     }
-    assert not check(Database(label="cdm", uri=jdbc, type="omop", env=env), tmp_path).problem
-    del env["CDM_SCHEMA"]
-    lacks = check(Database(label="cdm", uri=jdbc, type="omop", env=env), tmp_path)
-    assert "env lacks CDM_SCHEMA" in lacks.problem
+    with connect_to(postgresql.owner).begin() as connection:
+        for statement in (
+            "CREATE SCHEMA cdm",
+            "CREATE SCHEMA results",
+            "CREATE TABLE cdm.person (person_id int, year_of_birth int)",
+            "CREATE TABLE cdm.observation_period (person_id int)",
+            f"GRANT USAGE ON SCHEMA cdm, results TO {url.username}",
+            "INSERT INTO cdm.person VALUES (1, 1950), (2, 1960)",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO {url.username}",
+            f"GRANT CREATE ON SCHEMA results TO {url.username}",
+        ):
+            connection.execute(text(statement))
+    uri = f"jdbc:postgresql://{url.host}:{url.port}/{url.database}"
+    yield Database(label="cdm", uri=uri, type="omop", env=env)
+    with connect_to(postgresql.owner).begin() as connection:
+        connection.execute(text("DROP SCHEMA cdm, results CASCADE"))
+
+
+def test_an_omop_database_is_looked_at_with_what_its_environment_says(
+    omop: Database, tmp_path: Path
+) -> None:
+    def found(uri: str = omop.uri, **changes: str) -> Found:
+        return check(omop.model_copy(update={"uri": uri, "env": omop.env | changes}), tmp_path)
+
+    assert not found().problem
+    assert "person.year_of_birth: INTEGER" in found().columns
+    assert found().warnings == ["schema 'cdm' has no table concept"]
+    assert "no schema 'other' (RESULTS_SCHEMA)" in found(RESULTS_SCHEMA="other").problem
+    refused = found(USER="nobody_here", PASSWORD="hunter2")
+    assert "nobody_here" in refused.problem
+    assert "hunter2" not in refused.problem
+    assert "OperationalError" in found(uri="jdbc:postgresql://127.0.0.1:1/x").problem
+    untried = found(DBMS="sql server")
+    assert not untried.problem
+    assert "was not tried" in untried.warnings[0]
+    del omop.env["CDM_SCHEMA"]
+    assert "env lacks CDM_SCHEMA" in found().problem
+
+
+ALGORITHMS = Path(__file__).parent / "algorithms"
+IMAGE = "example.org/reader"
+SELECT = {"query": "SELECT name, age FROM patients"}
+SPARQL = {"query": "SELECT ?age WHERE { ?p <http://example.org/age> ?age }"}
+
+
+@pytest.fixture
+def every_type(
+    tmp_path: Path, postgresql: Server, mariadb: Server, endpoint: str, omop: Database
+) -> list[dict[str, Any]]:
+    """A configuration with a database of each type."""
+    ROWS.to_csv(tmp_path / "p.csv", index=False)
+    ROWS.to_parquet(tmp_path / "p.parquet", index=False)
+    with pd.ExcelWriter(tmp_path / "p.xlsx") as book:
+        ROWS.assign(age=0).to_excel(book, sheet_name="first", index=False)
+        ROWS.to_excel(book, sheet_name="second", index=False)
+    with connect_to(str(tmp_path / "p.sqlite")).begin() as connection:
+        ROWS.to_sql("patients", connection, index=False)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "one.txt").write_text("scan")
+    (tmp_path / "p.weights").write_text("weights")
+    return [
+        {"label": "c", "uri": "p.csv", "type": "csv"},
+        {"label": "p", "uri": "p.parquet", "type": "parquet"},
+        {"label": "x", "uri": "p.xlsx", "type": "excel"},
+        {"label": "lite", "uri": "p.sqlite", "type": "sql"},
+        {"label": "pg", "uri": postgresql.reader, "type": "sql"},
+        {"label": "maria", "uri": mariadb.reader, "type": "sql"},
+        {"label": "kg", "uri": endpoint, "type": "sparql"},
+        {"label": "scans", "uri": "scans", "type": "folder"},
+        {"label": "model", "uri": "p.weights", "type": "other"},
+        omop.model_dump(),
+    ]
+
+
+@pytest.mark.anyio
+async def test_an_algorithm_that_needs_a_vpn_is_told_that_there_is_none(
+    server: Any, start_agent: Any, make_config: Any
+) -> None:
+    process = {"algorithms": {IMAGE: {"module": "reader", "path": str(ALGORITHMS)}}}
+    await start_agent(make_runtime(make_config(process=process)), process=process)
+    task = json.dumps({"method": "siblings", "args": [], "kwargs": {}})
+    input_ = base64.b64encode(task.encode()).decode()
+    await server.finished(id_ := await server.submit(image=IMAGE, input=input_), within=90)
+    run = server.runs[id_]
+    assert run["status"] == "crashed"
+    first, second, *_ = run["log"].splitlines()
+    assert first.startswith("Organization 'Utrecht': This node has no VPN: algorithms exchange")
+    assert "exit code" in second
+
+
+@pytest.mark.anyio
+async def test_runs_read_databases_of_every_type(
+    every_type: list[dict[str, Any]],
+    server: Any,
+    start_agent: Any,
+    make_config: Any,
+) -> None:
+    values = {
+        "databases": every_type,
+        "process": {"algorithms": {IMAGE: {"module": "reader", "path": str(ALGORITHMS)}}},
+    }
+    config = make_config(**values)
+    shown = await asyncio.to_thread(
+        CliRunner().invoke, app, ["node", "data", "check", "--config", str(config.path)]
+    )
+    assert shown.exit_code == 0, shown.output
+    for line in (
+        "c (csv, p.csv): reachable",
+        "    age: bigint",
+        "    age: int64",
+        "    second.age: int64",
+        "    patients.age: BIGINT",
+        "    <http://example.org/age>",
+        "    person.year_of_birth: INTEGER",
+        "scans (folder, scans): reachable",
+        "model (other, p.weights): reachable",
+    ):
+        assert line in shown.output, (line, shown.output)
+    assert "pw" not in shown.output
+
+    await start_agent(make_runtime(config), **values)
+
+    async def run(method: str, *labels: str, args: Any = (), **parameters: Any) -> Any:
+        task = json.dumps({"method": method, "args": args, "kwargs": {}})
+        wanted = [
+            {"label": each, "parameters": json.dumps(parameters.get(each, {}))} for each in labels
+        ]
+        input_ = base64.b64encode(task.encode()).decode()
+        id_ = await server.submit(image=IMAGE, input=input_, databases=wanted)
+        await server.finished(id_, within=90)
+        assert server.runs[id_]["status"] == "completed", server.runs[id_]["log"]
+        return server.result(id_)
+
+    ages, queries = [30, 40, 50], dict.fromkeys(("pg", "maria", "lite"), SELECT)
+    order = ["kg", "maria", "c", "pg", "x", "lite", "p"]
+    wishes = queries | {"kg": SPARQL, "x": {"sheet_name": "second"}}
+    found = await run("frames", *order, **wishes)
+    assert [each["ages"] for each in found] == [ages] * 7
+    named, asked = ["age", "name"], ["name", "age"]
+    assert [each["columns"] for each in found] == [
+        ["age"], asked, named, asked, named, asked, named
+    ]  # fmt: skip
+    assert (await run("frame", "x"))["ages"] == [0, 0, 0]
+
+    found = await run("files", "model", "scans", args=["model", "scans"])
+    assert found == {
+        "model": {"texts": ["weights"], "writable": False, "type": "other"},
+        "scans": {"texts": ["scan"], "writable": False, "type": "folder"},
+    }
+    omop = await run("persons", "cdm")
+    assert (omop["persons"], omop["dbms"]) == (2, "postgresql")
+
+    # What the server was told: names of columns of files, no more.
+    (told, *_) = server.config_rows
+    assert told["database_columns"] == {"columns_c": named, "columns_p": named}

@@ -1,0 +1,280 @@
+"""Databases behind SSH tunnels: a real sshd, a real PostgreSQL, an algorithm in its sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import sqlalchemy
+import yaml
+from typer.testing import CliRunner
+
+from engines import build_image, find_engine
+from sshd import Sshd
+from vantage6.cli.main import app
+from vantage6.common.configuration import ConfigurationError
+from vantage6.common.sql import connect_to
+from vantage6.node.config import DEFAULT_IMAGE, DEFAULT_MODULE, SshTunnel
+from vantage6.node.main import make_runtime
+from vantage6.node.tunnels import Tunnel, TunnelDown
+
+pytestmark = pytest.mark.anyio
+POSTGRESQL = os.environ.get("V6_TEST_POSTGRESQL", "postgresql://root@127.0.0.1:5432/root")
+URL = sqlalchemy.make_url(POSTGRESQL)
+DATABASE = (URL.host or "127.0.0.1", URL.port or 5432)
+BEHIND = URL.set(host="dbtunnel", port=6543).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, lacking: Callable[[str], NoReturn]) -> Iterator[Sshd]:
+    folder = tmp_path / "sshd"
+    folder.mkdir()
+    try:
+        server = Sshd(folder, may_reach=f"{DATABASE[0]}:{DATABASE[1]}")
+    except LookupError as error:
+        lacking(str(error))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def patients(lacking: Callable[[str], NoReturn]) -> Iterator[str]:
+    """The name of a table in PostgreSQL."""
+    name = f"v6_{uuid.uuid4().hex[:10]}"
+    engine = connect_to(POSTGRESQL, connect_timeout=5)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text(f"CREATE TABLE {name} (age int)"))
+            fill = f"INSERT INTO {name} SELECT generate_series(20, 39)"
+            connection.execute(sqlalchemy.text(fill))
+    except sqlalchemy.exc.OperationalError as error:
+        lacking(f"no PostgreSQL at {POSTGRESQL}: {error}")
+    yield name
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"DROP TABLE {name}"))
+
+
+def tunnel_of(settings: dict[str, Any]) -> Tunnel:
+    return Tunnel(SshTunnel.model_validate(settings), Path())
+
+
+async def test_an_algorithm_reads_from_a_database_behind_a_tunnel(
+    server: Any,
+    start_agent: Any,
+    make_config: Any,
+    helpers: Any,
+    sshd: Sshd,
+    patients: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    values = {
+        "databases": [{"label": "wh", "uri": BEHIND, "type": "sql"}],
+        "ssh-tunnels": [sshd.settings(DATABASE)],
+    }
+    query = {"query": f"SELECT age FROM {patients}"}  # noqa: S608
+    task = json.dumps({"method": "partial_average", "args": [], "kwargs": {"column_name": "age"}})
+    order = {
+        "image": "harbor2.vantage6.ai/demo/average",
+        "input": base64.b64encode(task.encode()).decode(),
+        "databases": [{"label": "wh", "parameters": json.dumps(query)}],
+    }
+    caplog.set_level(logging.INFO, "vantage6.node.tunnels")
+    await start_agent(make_runtime(make_config(**values)), **values)
+
+    await server.finished(first := await server.submit(**order), within=60)
+    assert server.runs[first]["status"] == "completed", server.runs[first]["log"]
+    assert server.result(first) == {"sum": float(sum(range(20, 40))), "count": 20}
+
+    sshd.stop()
+    await helpers.wait_until(lambda: "'dbtunnel' was cut" in caplog.text)
+    await server.finished(second := await server.submit(**order), within=60)
+    assert server.runs[second]["status"] == "failed"
+    log = server.runs[second]["log"]
+    assert "the SSH tunnel 'dbtunnel' is down: the machine it goes through cannot be" in log
+    assert "Connection refused" in log
+    assert "127.0.0.1" not in log
+
+    sshd.start()
+    await server.finished(third := await server.submit(**order), within=60)
+    assert server.runs[third]["status"] == "completed", server.runs[third]["log"]
+
+
+async def test_an_algorithm_in_a_container_reads_from_a_database_behind_a_tunnel(
+    server: Any,
+    start_agent: Any,
+    make_config: Any,
+    sshd: Sshd,
+    patients: str,
+    lacking: Callable[[str], NoReturn],
+) -> None:
+    host, problem = find_engine()
+    if problem:
+        lacking(problem)
+    await asyncio.to_thread(build_image, host, f"{DEFAULT_IMAGE}:latest", DEFAULT_MODULE)
+    docker = {"runtime": "docker", "docker": {"host": host, "pull": "missing"}}
+    values = {
+        "policies": {"require_algorithm_pull": False},
+        "databases": [{"label": "wh", "uri": BEHIND, "type": "sql"}],
+        "ssh-tunnels": [sshd.settings(DATABASE)],
+    }
+    await start_agent(make_runtime(make_config(**values, **docker)), **values)
+    query = {"query": f"SELECT age FROM {patients}"}  # noqa: S608
+    task = json.dumps({"method": "partial_average", "args": [], "kwargs": {"column_name": "age"}})
+    run_id = await server.submit(
+        image=DEFAULT_IMAGE,
+        input=base64.b64encode(task.encode()).decode(),
+        databases=[{"label": "wh", "parameters": json.dumps(query)}],
+    )
+    await server.finished(run_id, within=120)
+    assert server.runs[run_id]["status"] == "completed", server.runs[run_id]["log"]
+    assert server.result(run_id) == {"sum": float(sum(range(20, 40))), "count": 20}
+
+
+async def test_only_runs_that_ask_for_its_database_get_through_a_tunnel(
+    server: Any, start_agent: Any, helpers: Any, sshd: Sshd
+) -> None:
+    seen: list[bytes] = []
+
+    async def knock(_: Any, proxy: int) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy)
+        writer.write(b"CONNECT dbtunnel:6543 HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(30):
+            head = await reader.read(12)
+            if head.endswith(b"200"):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")  # "may we speak TLS?"
+                head += await reader.readexactly(1)
+        seen.append(head)
+        writer.close()
+        return 42
+
+    databases = [
+        {"label": "wh", "uri": BEHIND, "type": "sql"},
+        {"label": "other", "uri": "postgresql://u@other/x", "type": "sql"},
+    ]
+    tunnels = [sshd.settings(DATABASE)]
+    started = await start_agent(
+        helpers.Runtime(knock), databases=databases, **{"ssh-tunnels": tunnels}
+    )
+    for label in ("wh", "other"):
+        wanted = [{"label": label, "parameters": "{}"}]
+        await server.finished(await server.submit(databases=wanted))
+    await started.stop()
+    # One that no database names is for everyone.
+    await start_agent(helpers.Runtime(knock), databases=databases[1:], **{"ssh-tunnels": tunnels})
+    await server.finished(await server.submit())
+    assert seen[0].startswith(b"HTTP/1.1 200")
+    assert seen[0][-1:] in b"SN"
+    assert seen[1] in (b"", b"HTTP/1.1 403")
+    assert seen[2] == seen[0]
+
+
+@pytest.mark.parametrize("form", ["host_key", "fingerprint"])
+async def test_a_host_is_known_by_its_key_or_its_fingerprint(sshd: Sshd, form: str) -> None:
+    settings = sshd.settings(DATABASE, fingerprint=getattr(sshd, form))
+    await tunnel_of(settings).probe()
+
+
+async def _problem(settings: dict[str, Any]) -> TunnelDown:
+    with pytest.raises(TunnelDown) as caught:
+        await tunnel_of(settings).probe()
+    return caught.value
+
+
+async def test_what_is_wrong_with_a_tunnel_is_said(sshd: Sshd, tmp_path: Path) -> None:
+    stranger = sshd.stranger.with_suffix(".pub").read_text().strip()
+    for wrong in (stranger, "SHA256:" + "A" * 43):
+        problem = await _problem(sshd.settings(DATABASE, fingerprint=wrong))
+        assert "shows another host key" in str(problem)
+        if wrong.startswith("SHA256"):
+            assert sshd.fingerprint in problem.remedy
+
+    def identity(**changes: Any) -> dict[str, Any]:
+        settings = sshd.settings(DATABASE)
+        settings["ssh"]["identity"] |= changes
+        return settings
+
+    problem = await _problem(identity(key=str(sshd.stranger)))
+    assert "refuses the node's login" in str(problem)
+    assert str(sshd.stranger) in problem.remedy
+    problem = await _problem(identity(key=str(tmp_path / "absent")))
+    assert "cannot read its key" in str(problem)
+    assert str(tmp_path) not in str(problem)
+    (tmp_path / "text").write_text("no key")
+    assert "without passphrase" in (await _problem(identity(key=str(tmp_path / "text")))).remedy
+
+    problem = await _problem(sshd.settings(("127.0.0.1", 1)))  # not among what it may reach
+    assert "what is behind it cannot be reached" in str(problem)
+    assert "PermitOpen" in problem.remedy
+    sshd.stop()
+    problem = await _problem(sshd.settings(DATABASE))
+    assert "cannot be reached (Connection refused)" in str(problem)
+    assert f"127.0.0.1:{sshd.port}" in problem.remedy
+    problem = await _problem(sshd.settings(DATABASE, host="nowhere.invalid"))
+    assert "cannot be reached" in str(problem)
+
+
+async def test_the_owner_looks_through_the_tunnel(
+    sshd: Sshd, make_config: Any, patients: str
+) -> None:
+    async def v6(*arguments: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["node", *arguments])
+
+    values = {
+        "databases": [{"label": "wh", "uri": BEHIND, "type": "sql"}],
+        "ssh-tunnels": [sshd.settings(DATABASE)],
+    }
+    config = str(make_config(**values).path)
+    shown = await v6("data", "check", "--config", config)
+    assert shown.exit_code == 0, shown.output
+    assert f"{patients}.age: INTEGER" in shown.output
+    shown = await v6("doctor", "--config", config)
+    assert "ok      SSH tunnel dbtunnel: works, to the end" in shown.output
+    sshd.stop()
+    shown = await v6("data", "check", "--config", config)
+    assert shown.exit_code == 1
+    assert "NOT usable: the SSH tunnel 'dbtunnel' is down" in shown.output
+    assert "check ssh.host" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hostname": "proxyserver"}, "none of: localhost"),
+        ({"ssh": {"host": "x"}}, "ssh-tunnels.0.ssh.fingerprint"),
+        ({"ssh": {"fingerprint": "accept any"}}, "ssh-keyscan"),
+        ({"tunnel": {"bind": {"ip": "127.0.0.1", "port": 0}}}, "ssh-tunnels.0.tunnel.bind.port"),
+        ({"extra": 1}, "is not a key of this section"),
+    ],
+)
+def test_a_wrong_tunnel_is_refused_before_anything_starts(
+    make_config: Any, change: dict[str, Any], told: str
+) -> None:
+    right = {
+        "hostname": "dbtunnel",
+        "ssh": {
+            "host": "gate.example.org",
+            "port": 22,
+            "fingerprint": "SHA256:" + "A" * 43,
+            "identity": {"username": "node", "key": "id"},
+        },
+        "tunnel": {"bind": {"ip": "127.0.0.1", "port": 1}, "dest": {"ip": "10.0.0.1", "port": 1}},
+    }
+    make_config(**{"ssh-tunnels": [right]})
+    if "ssh" in change and "fingerprint" in change["ssh"]:
+        change = {"ssh": right["ssh"] | change["ssh"]}  # type: ignore[operator]
+    with pytest.raises(ConfigurationError) as caught:
+        make_config(**{"ssh-tunnels": [right | change]})
+    assert told in str(caught.value)
+    assert "line " in str(caught.value)
+    with pytest.raises(ConfigurationError, match="occurs twice"):
+        make_config(**{"ssh-tunnels": yaml.safe_load(yaml.safe_dump([right, right]))})
