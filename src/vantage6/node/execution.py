@@ -165,6 +165,7 @@ class Executions:
             work.on_subtask,
             work.count_sent,
             self._reach(work),
+            work.offer.image if work.offer else "",
         )
         await work.held.enter_async_context(self._site.proxy.serve(execution.proxy_socket, caller))
 
