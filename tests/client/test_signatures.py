@@ -20,7 +20,8 @@ STORE_PAGES = "page=1, per_page=10"
 
 CONTRACT = {
     "authenticate": "username, password, mfa_code=None",
-    "setup_encryption": "private_key_file",
+    "setup_encryption": "private_key_file + authenticated=True, require_authenticated=False, "
+    "trusted=None, known_keys=None",
     "setup_collaboration": "collaboration_id",
     "wait_for_results": "task_id, interval=1 + timeout=None",
     "wait_for_task_completion": "request_func, task_id, interval=1, log_animation=True",

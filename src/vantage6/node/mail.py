@@ -14,6 +14,7 @@ from typing import Any
 
 from vantage6.common.sealing import (
     Correspondence,
+    Either,
     Envelope,
     PublicKeys,
     Sealer,
@@ -21,14 +22,13 @@ from vantage6.common.sealing import (
     is_sealed,
 )
 from vantage6.common.sealing.correspondence import image_digests, must_agree
-from vantage6.common.sealing.letter import MARK, Check, digest
+from vantage6.common.sealing.either import NOT_USED
+from vantage6.common.sealing.letter import Check, digest
 from vantage6.common.transforms import Transform
 from vantage6.node.connection import Identity, Refused
 from vantage6.node.journal import Ticket
 from vantage6.node.offer import Offer
 from vantage6.node.organizations import NoUsableKey, Organizations
-
-_MARK = f"{MARK}$".encode()
 
 
 @dataclass(frozen=True)
@@ -58,55 +58,6 @@ class Upload:
 
     receiver: int
     nonce: str
-
-
-class Either:
-    """Opens a stream in whichever of the two formats it turns out to be.
-
-    Parameters
-    ----------
-    sealed : callable
-        Makes what opens the sealed format; None if that cannot be opened here.
-    plain : callable
-        Makes what opens the contract's format; raises SealError if that will not do.
-    """
-
-    def __init__(
-        self, sealed: Callable[[], Transform] | None, plain: Callable[[], Transform]
-    ) -> None:
-        self._sealed = sealed
-        self._plain = plain
-        self._held = b""
-        self._chosen: Transform | None = None
-
-    def update(self, piece: bytes) -> bytes:
-        """Open a piece, once it is clear which format it is."""
-        if self._chosen is not None:
-            return self._chosen.update(piece)
-        self._held += piece
-        if len(self._held) < len(_MARK):
-            return b""
-        held, self._held = self._held, b""
-        return self._choose(held).update(held)
-
-    def finish(self) -> bytes:
-        """Open what is left."""
-        if self._chosen is None:
-            chosen = self._choose(self._held)
-            return chosen.update(self._held) + chosen.finish()
-        return self._chosen.finish()
-
-    def _choose(self, start: bytes) -> Transform:
-        if not is_sealed(start):
-            self._chosen = self._plain()
-        elif self._sealed is not None:
-            self._chosen = self._sealed()
-        else:
-            raise SealError(
-                "It comes with authenticated encryption, which this node does not use "
-                "(encryption.authenticated in its configuration)"
-            )
-        return self._chosen
 
 
 class Mail:
@@ -468,20 +419,17 @@ class Mail:
     ) -> Transform:
         letters = self._letters
         if letters is None:
-            return Either(None, self._organizations.opener)
+            return Either(self._organizations.opener)
 
         def plain() -> Transform:
             demand(letters)
             return self._organizations.opener()
 
-        return Either(lambda: letters.opener(check, accept), plain)
+        return Either(plain, lambda: letters.opener(check, accept))
 
     def _sealed_only(self) -> Correspondence:
         if self._letters is None:
-            raise SealError(
-                "It comes with authenticated encryption, which this node does not use "
-                "(encryption.authenticated in its configuration)"
-            )
+            raise SealError(NOT_USED)
         return self._letters
 
     async def _demand_nothing_sealed(self, sender: int) -> None:

@@ -7,6 +7,7 @@ in ``docs/security/authenticated-encryption.md``.
 from __future__ import annotations
 
 from vantage6.common.sealing.correspondence import Correspondence
+from vantage6.common.sealing.either import Either
 from vantage6.common.sealing.errors import NotForUs, SealError
 from vantage6.common.sealing.keys import OwnKeys, PublicKeys
 from vantage6.common.sealing.known import KnownKeys
@@ -14,6 +15,7 @@ from vantage6.common.sealing.letter import Envelope, Opener, Sealer, is_sealed
 
 __all__ = [
     "Correspondence",
+    "Either",
     "Envelope",
     "KnownKeys",
     "NotForUs",

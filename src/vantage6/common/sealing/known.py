@@ -128,11 +128,14 @@ class KnownKeys:
             What is remembered now: maybe other keys.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        conflict = "DO UPDATE SET keys = excluded.keys, since = excluded.since"
         with self._writing() as db:
+            if replace:
+                db.execute(
+                    "DELETE FROM peer WHERE server = ? AND organization = ? AND keys != ?",
+                    (self._server, organization, keys.text),
+                )
             db.execute(
-                "INSERT INTO peer VALUES (?, ?, ?, ?) ON CONFLICT "
-                + (conflict if replace else "DO NOTHING"),
+                "INSERT INTO peer VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (self._server, organization, keys.text, now),
             )
             row = db.execute(
