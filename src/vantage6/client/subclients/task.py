@@ -393,10 +393,7 @@ class _Post:
         """
         client, letters = self._client, self._letters
         aside = client._connection.aside
-        wanted = list(self.receivers)
-        if letters is not None:
-            wanted.append(letters.correspondence.organization)
-        organizations = client.organization._by_id(list(dict.fromkeys(wanted)))
+        organizations = client.organization._by_id(self.receivers)
         if letters is not None:
             ready = self._is_ready(letters, organizations)
             self._keys = aside(letters.keys_of, self.receivers, organizations, ready)
@@ -415,9 +412,12 @@ class _Post:
     def _is_ready(self, letters: Letters, organizations: dict[int, dict[str, Any]]) -> bool:
         """Whether the own organization has no older node that could not follow."""
         client, own = self._client, letters.correspondence.organization
+        if not any(each.get("authenticated_keys") for each in organizations.values()):
+            return False
+        if own not in organizations:
+            organizations = client.organization._by_id([own])
         ready = client._connection.aside(letters.own_side_is_ready, organizations.get(own, {}))
-        able = any(organizations.get(each, {}).get("authenticated_keys") for each in self.receivers)
-        if ready is None and able:
+        if ready is None:
             nodes = client.request("node", params={"organization_id": own})
             ready = nodes.get("data") == []
             if not ready:
