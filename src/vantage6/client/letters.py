@@ -92,7 +92,7 @@ class Letters:
             keys[receiver] = letters.keys_of(receiver, published) if wanted else None
         return keys
 
-    def address(self, receiver: int, errand: Errand, *, sealed: bool) -> Envelope:
+    def address(self, receiver: int, errand: Errand, sealed: bool) -> Envelope:
         """The envelope of an input, which is remembered from here on."""
         exact, repository = image_digests(errand.image)
         envelope = Envelope(

@@ -405,9 +405,8 @@ class _Post:
             collaboration = require(client.request(f"study/{study}"))["collaboration"]["id"]
         errand = Errand(collaboration, image, databases, through_store)
         for receiver in self.receivers:
-            self._envelopes[receiver] = aside(
-                letters.address, receiver, errand, sealed=bool(self._keys[receiver])
-            )
+            sealed = bool(self._keys[receiver])
+            self._envelopes[receiver] = aside(letters.address, receiver, errand, sealed)
 
     def _is_ready(self, letters: Letters, organizations: dict[int, dict[str, Any]]) -> bool:
         """Whether the own organization has no older node that could not follow."""

@@ -216,7 +216,7 @@ class KnownKeys:
             rows = (
                 db.execute(
                     "SELECT nonce, receiver, sealed, parent, task FROM sent"  # noqa: S608
-                    f" WHERE server = ? AND {where}",
+                    f" WHERE server = ? AND {where} ORDER BY rowid",
                     (self._server, value),
                 ).fetchall()
                 if db
