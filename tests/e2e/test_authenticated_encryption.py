@@ -136,11 +136,12 @@ def test_a_result_that_the_server_alters_swaps_or_replaces_is_refused(
         (right[other][1], "another run"),
         (runs_of(sealed_demo, "task.id = ?", second)[late][1], "another run"),
         (forged, "was not sent so"),
-        (right[one][0], "keys"),
+        (right[one][0], "another kind of payload"),
+        (right[other][0], "not for us"),
     ):
         rows(sealed_demo, "UPDATE payload SET result = ? WHERE run_id = ?", wrong, one)
-        if why == "keys":
-            assert client.result.get(one) == wrong  # not for us: left as it is
+        if why == "not for us":
+            assert client.result.get(one) == wrong  # left as it is, unread
             continue
         with pytest.raises(SealError, match=f"run {one} is not used.*{why}"):
             client.result.from_task(first)
