@@ -20,7 +20,7 @@ STORE_PAGES = "page=1, per_page=10"
 
 CONTRACT = {
     "authenticate": "username, password, mfa_code=None",
-    "setup_encryption": "private_key_file + authenticated=True, require_authenticated=False, "
+    "setup_encryption": "private_key_file + *, authenticated=True, require_authenticated=False, "
     "trusted=None, known_keys=None",
     "setup_collaboration": "collaboration_id",
     "wait_for_results": "task_id, interval=1 + timeout=None",
@@ -137,7 +137,14 @@ CONTRACT = {
     "store.review.reject": "id_, comment=None",
 }
 #: What the client has beyond the contract.
-OURS = {"close", "result.download", "result.to_frame"}
+OURS = {
+    "close",
+    "result.download",
+    "result.to_frame",
+    "util.fingerprint",
+    "util.forget_fingerprint",
+    "util.known_fingerprints",
+}
 
 
 def parameters(signature: inspect.Signature) -> list[tuple[str, Any, Any]]:

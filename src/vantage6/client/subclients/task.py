@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -127,13 +128,12 @@ class TaskSubClient(Listing, UserSubClient):
             )
         parsed = self._parse_arg_databases(databases)
         post = _Post(self.parent, cryptor, list(organizations))
-        if post.encrypts:
-            post.prepare(collaboration, study, image, parsed, through_store=bool(store))
+        errand = _Errand(collaboration, study, image, parsed, bool(store))
         task: dict[str, Any] = {
             "name": name,
             "image": image,
             "description": description,
-            "organizations": self._inputs(post, input_),
+            "organizations": self._inputs(post, errand, input_),
             "databases": parsed,
         }
         optional = {
@@ -207,7 +207,7 @@ class TaskSubClient(Listing, UserSubClient):
                 f"The input can't be sent, it is not plain JSON data: {error}"
             ) from error
 
-    def _inputs(self, post: _Post, input_: Any) -> list[dict[str, Any]]:
+    def _inputs(self, post: _Post, errand: _Errand, input_: Any) -> list[dict[str, Any]]:
         """The input for each organization: sealed for it when the client encrypts.
 
         A large one is uploaded while it is being serialized, since it is large enough once.
@@ -219,6 +219,7 @@ class TaskSubClient(Listing, UserSubClient):
             )
         limit = self.parent._largest_inline()
         data = _whole_if_small(self._serialized(input_), limit)
+        post.prepare(errand)
         sealed: dict[object, str] = {}
         inputs: list[dict[str, Any]] = []
         for receiver in post.receivers:
@@ -346,6 +347,17 @@ def _text(sealed: str | bytes) -> str:
     return sealed if isinstance(sealed, str) else sealed.decode("ascii")
 
 
+@dataclass(frozen=True)
+class _Errand:
+    """What a new task is about, as it was asked for: collaboration or study."""
+
+    collaboration: int | None
+    study: int | None
+    image: str
+    databases: Any
+    through_store: bool
+
+
 class _Post:
     """The inputs of one new task on their way: for whom, in which format, under which key.
 
@@ -368,20 +380,7 @@ class _Post:
         self._keys: dict[int, PublicKeys | None] = {}
         self._envelopes: dict[int, Envelope] = {}
 
-    @property
-    def encrypts(self) -> bool:
-        """Whether anything is encrypted."""
-        return not isinstance(self._cryptor, DummyCryptor)
-
-    def prepare(
-        self,
-        collaboration: int | None,
-        study: int | None,
-        image: str,
-        databases: Any,
-        *,
-        through_store: bool,
-    ) -> None:
+    def prepare(self, errand: _Errand) -> None:
         """Find out the format and the key for each receiver.
 
         Raises
@@ -391,6 +390,8 @@ class _Post:
         SealError
             If one must not be trusted.
         """
+        if isinstance(self._cryptor, DummyCryptor):
+            return
         client, letters = self._client, self._letters
         aside = client._connection.aside
         organizations = client.organization._by_id(self.receivers)
@@ -401,12 +402,14 @@ class _Post:
         self._rsa = _public_keys(self._cryptor, organizations, plain)
         if letters is None or not (any(self._keys.values()) or aside(_is_wary, letters)):
             return
+        collaboration = errand.collaboration
         if collaboration is None:
-            collaboration = require(client.request(f"study/{study}"))["collaboration"]["id"]
-        errand = Errand(collaboration, image, databases, through_store)
+            study = require(client.request(f"study/{errand.study}"))
+            collaboration = study["collaboration"]["id"]
+        bound_to = Errand(collaboration, errand.image, errand.databases, errand.through_store)
         for receiver in self.receivers:
             sealed = bool(self._keys[receiver])
-            self._envelopes[receiver] = aside(letters.address, receiver, errand, sealed)
+            self._envelopes[receiver] = aside(letters.address, receiver, bound_to, sealed)
 
     def _is_ready(self, letters: Letters, organizations: dict[int, dict[str, Any]]) -> bool:
         """Whether the own organization has no older node that could not follow."""
