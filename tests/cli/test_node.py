@@ -230,7 +230,7 @@ def test_a_private_key_is_made_kept_and_replaced_only_when_told(machine: Machine
 
 def test_fingerprints_are_shown_and_keys_forgotten(machine: Machine) -> None:
     machine.new()
-    assert "not encrypted" in machine.says("keys", code=1)
+    assert "not encrypted" in machine.says("keys", "-n", "utrecht", code=1)
     key = rsa.generate_private_key(65537, 2048)
     path = machine.home / "key.pem"
     path.write_bytes(
@@ -249,13 +249,13 @@ def test_fingerprints_are_shown_and_keys_forgotten(machine: Machine) -> None:
     machine.state.mkdir(parents=True, exist_ok=True)
     known = KnownKeys(machine.state / "known_keys.sqlite", config.api_url)
     known.pin(4, other)
-    said = machine.says("keys").splitlines()
+    said = machine.says("keys", "-n", "utrecht").splitlines()
     assert said[0].split() == ["own", own.fingerprint]
     assert said[1].split()[:2] == ["4", other.fingerprint]
     assert said[2].split()[:2] == ["9", own.fingerprint]
-    machine.says("keys", "--forget", "4")
+    machine.says("keys", "-n", "utrecht", "--forget", "4")
     assert known.peers() == []
-    assert "not known" in machine.says("keys", "--forget", "4", code=1)
+    assert "not known" in machine.says("keys", "-n", "utrecht", "--forget", "4", code=1)
 
 
 def test_clean_removes_what_no_undelivered_run_needs(machine: Machine) -> None:
