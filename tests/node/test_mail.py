@@ -315,22 +315,23 @@ async def test_an_upload_is_sealed_for_the_holder_of_the_key_and_only_for_it(
 
 
 async def test_a_node_publishes_its_keys(
-    server: Any, start_agent: Any, private_keys: tuple[Path, Path]
+    server: Any, start_agent: Any, helpers: Any, private_keys: tuple[Path, Path]
 ) -> None:
     server.encrypted, server.authenticated_keys = True, {}
     await start_agent(encryption={"enabled": True, "private_key": str(private_keys[0])})
     expected = OwnKeys.derive(RSACryptor(private_keys[0]).private_key).public.text
+    await helpers.wait_until(lambda: OWN in server.public_keys)
     assert server.authenticated_keys == {OWN: expected}
     assert RSACryptor(private_keys[0]).verify_public_key(server.public_keys[OWN])
 
 
 async def test_a_node_withdraws_its_keys_when_told_to(
-    server: Any, start_agent: Any, private_keys: tuple[Path, Path]
+    server: Any, start_agent: Any, helpers: Any, private_keys: tuple[Path, Path]
 ) -> None:
     server.encrypted, server.authenticated_keys = True, {OWN: "v6a1:earlier"}
     encryption = {"enabled": True, "private_key": str(private_keys[0]), "authenticated": False}
     await start_agent(encryption=encryption)
-    assert server.authenticated_keys == {OWN: ""}
+    await helpers.wait_until(lambda: server.authenticated_keys == {OWN: ""})
 
 
 async def test_a_node_that_requires_it_refuses_the_contracts_format(
