@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -166,6 +168,10 @@ def test_an_input_that_the_server_replays_swaps_or_forges_is_refused_by_the_node
         add_run(sealed_demo, task, 0, inputs[1]): "not for those of this organization",
         add_run(sealed_demo, task, 0, str(forged)): "without: refused",
     }
+    # A node that starts lists its runs at once; and it must not have forgotten what came before.
+    for node in sealed_demo.ready["nodes"]:
+        if node["organization_id"] == organization:
+            os.kill(sealed_demo.ready["pids"]["nodes"][str(node["id"])], signal.SIGKILL)
     for new, why in made.items():
         run = end_of(client, new)
         assert run["status"] == "failed"

@@ -320,7 +320,7 @@ async def test_a_node_publishes_its_keys(
     server.encrypted, server.authenticated_keys = True, {}
     await start_agent(encryption={"enabled": True, "private_key": str(private_keys[0])})
     expected = OwnKeys.derive(RSACryptor(private_keys[0]).private_key).public.text
-    await helpers.wait_until(lambda: OWN in server.public_keys)
+    await helpers.wait_until(lambda: server.config_rows)  # it has come up altogether
     assert server.authenticated_keys == {OWN: expected}
     assert RSACryptor(private_keys[0]).verify_public_key(server.public_keys[OWN])
 
@@ -331,7 +331,8 @@ async def test_a_node_withdraws_its_keys_when_told_to(
     server.encrypted, server.authenticated_keys = True, {OWN: "v6a1:earlier"}
     encryption = {"enabled": True, "private_key": str(private_keys[0]), "authenticated": False}
     await start_agent(encryption=encryption)
-    await helpers.wait_until(lambda: server.authenticated_keys == {OWN: ""})
+    await helpers.wait_until(lambda: server.config_rows)
+    assert server.authenticated_keys == {OWN: ""}
 
 
 async def test_a_node_that_requires_it_refuses_the_contracts_format(
