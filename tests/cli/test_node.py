@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from vantage6.cli.node.settings import set_text
 from vantage6.common.encryption import RSACryptor
+from vantage6.common.sealing import KnownKeys, OwnKeys, PublicKeys
+from vantage6.node.config import NodeConfig
 from vantage6.node.lock import exclusive, holder_of
 
 KEY = "5c9e1c3e-0d0a-4a7a-9d53-2f3f1f0f7a11"
@@ -222,6 +226,36 @@ def test_a_private_key_is_made_kept_and_replaced_only_when_told(machine: Machine
     assert "without logging in" not in machine.says(*options, "--overwrite")
     assert path.read_bytes() != first
     assert "-o with --no-upload" in machine.says("create-private-key", "-n", "utrecht", code=1)
+
+
+def test_fingerprints_are_shown_and_keys_forgotten(machine: Machine) -> None:
+    machine.new()
+    assert "not encrypted" in machine.says("keys", "-n", "utrecht", code=1)
+    key = rsa.generate_private_key(65537, 2048)
+    path = machine.home / "key.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    )
+    own = OwnKeys.derive(key).public
+    other = PublicKeys(bytes(32), bytes(32))
+    content = yaml.safe_load(machine.config.read_text())
+    content["encryption"] = {
+        "enabled": True,
+        "private_key": str(path),
+        "trusted": {9: own.fingerprint},
+    }
+    machine.config.write_text(yaml.safe_dump(content))
+    config = NodeConfig.load(machine.config)
+    machine.state.mkdir(parents=True, exist_ok=True)
+    known = KnownKeys(machine.state / "known_keys.sqlite", config.api_url)
+    known.pin(4, other)
+    said = machine.says("keys", "-n", "utrecht").splitlines()
+    assert said[0].split() == ["own", own.fingerprint]
+    assert said[1].split()[:2] == ["4", other.fingerprint]
+    assert said[2].split()[:2] == ["9", own.fingerprint]
+    machine.says("keys", "-n", "utrecht", "--forget", "4")
+    assert known.peers() == []
+    assert "not known" in machine.says("keys", "-n", "utrecht", "--forget", "4", code=1)
 
 
 def test_clean_removes_what_no_undelivered_run_needs(machine: Machine) -> None:

@@ -20,7 +20,8 @@ STORE_PAGES = "page=1, per_page=10"
 
 CONTRACT = {
     "authenticate": "username, password, mfa_code=None",
-    "setup_encryption": "private_key_file",
+    "setup_encryption": "private_key_file + *, authenticated=True, require_authenticated=False, "
+    "trusted=None, known_keys=None",
     "setup_collaboration": "collaboration_id",
     "wait_for_results": "task_id, interval=1 + timeout=None",
     "wait_for_task_completion": "request_func, task_id, interval=1, log_animation=True",
@@ -136,7 +137,14 @@ CONTRACT = {
     "store.review.reject": "id_, comment=None",
 }
 #: What the client has beyond the contract.
-OURS = {"close", "result.download", "result.to_frame"}
+OURS = {
+    "close",
+    "result.download",
+    "result.to_frame",
+    "util.fingerprint",
+    "util.forget_fingerprint",
+    "util.known_fingerprints",
+}
 
 
 def parameters(signature: inspect.Signature) -> list[tuple[str, Any, Any]]:

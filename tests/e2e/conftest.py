@@ -2,6 +2,9 @@
 
 `demo`, `encrypted_demo`
     What the ready file says of a demo that is up and has taught its lesson.
+`sealed_demo`
+    An encrypted one in which our client has used authenticated encryption: others, in the same
+    organization, are refused there.
 `start_demo`
     Starts another one, for a test that kills parts of it.
 """
@@ -30,6 +33,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def encrypted_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     with running_demo(tmp_path_factory.mktemp("encrypted"), "--encrypted") as running:
         yield running.ready
+
+
+@pytest.fixture(scope="session")
+def sealed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("sealed"), "--encrypted") as running:
+        yield running
 
 
 @pytest.fixture

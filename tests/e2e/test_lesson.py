@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from demos import Demo
+
 LESSON = Path(__file__).parents[2] / "examples" / "lesson"
 STEPS = (
     "client",
@@ -119,7 +121,8 @@ def test_the_failing_task_shows_which_node_failed_and_why_but_no_data(
     assert "yes" not in printed
 
 
-def test_the_lesson_runs_encrypted(encrypted_demo: dict[str, Any], tmp_path: Path) -> None:
+def test_the_lesson_runs_encrypted(sealed_demo: Demo, tmp_path: Path) -> None:
+    encrypted_demo = sealed_demo.ready
     lesson = run_steps(encrypted_demo, tmp_path)
     assert answer(lesson["average"]) == pytest.approx(ages(encrypted_demo).mean(), rel=1e-9)
     assert answer(lesson["central_average"]) == pytest.approx(ages(encrypted_demo).mean(), rel=1e-9)

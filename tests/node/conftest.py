@@ -64,6 +64,8 @@ class FakeServer:
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     history: dict[int, list[str]] = field(default_factory=dict)
     public_keys: dict[int, str] = field(default_factory=dict)
+    #: For authenticated encryption; None for a server that has no such field.
+    authenticated_keys: dict[int, str] | None = None
     #: URLs of algorithm stores.
     stores: dict[int, str] = field(default_factory=dict)
     faults: deque[tuple[str, str, Any]] = field(default_factory=deque)
@@ -251,10 +253,26 @@ class FakeServer:
         self._caller(request)
         id_ = int(request.match_info["id"])
         if request.method == "PATCH":
-            self.public_keys[id_] = (await request.json())["public_key"]
+            body = await request.json()
+            if "authenticated_keys" in body:
+                assert self.authenticated_keys is not None
+                self.authenticated_keys[id_] = body["authenticated_keys"]
+            else:
+                self.public_keys[id_] = body["public_key"]
+        return web.json_response(self._organization(id_))
+
+    async def organizations(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        assert request.query["collaboration_id"] == str(COLLABORATION)
+        data = [self._organization(id_) for id_ in sorted(self.public_keys)]
+        return web.json_response({"data": data, "links": {}})
+
+    def _organization(self, id_: int) -> dict[str, Any]:
         name = "Utrecht" if id_ == ORGANIZATION else f"Organization {id_}"
-        key = self.public_keys.get(id_, "")
-        return web.json_response({"id": id_, "name": name, "public_key": key})
+        shown = {"id": id_, "name": name, "public_key": self.public_keys.get(id_, "")}
+        if self.authenticated_keys is None:
+            return shown
+        return shown | {"authenticated_keys": self.authenticated_keys.get(id_, "")}
 
     async def collaboration(self, request: web.Request) -> web.Response:
         self._caller(request)
@@ -340,12 +358,17 @@ class FakeServer:
     async def result_of(self, request: web.Request) -> web.Response:
         self._caller(request)
         run = self._run_of(request)
-        return web.json_response({"id": run["id"], "result": run["result"]})
+        return web.json_response(self._result(run))
+
+    @staticmethod
+    def _result(run: dict[str, Any]) -> dict[str, Any]:
+        is_blob = run.get("result_is_blob", False)
+        return {"id": run["id"], "result": run["result"], "blob_storage_used": is_blob}
 
     async def results(self, request: web.Request) -> web.Response:
         self._caller(request)
         run = self.runs[int(request.query["task_id"])]
-        return web.json_response({"data": [{"id": run["id"], "result": run["result"]}]})
+        return web.json_response({"data": [self._result(run)]})
 
     async def payload(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
@@ -376,6 +399,7 @@ class FakeServer:
                 web.post("/api/token/refresh", self.refresh),
                 web.post("/api/token/container", self.ask_token),
                 web.get("/api/node/{id}", self.node),
+                web.get("/api/organization", self.organizations),
                 web.route("*", "/api/organization/{id}", self.organization),
                 web.get("/api/collaboration/{id}", self.collaboration),
                 web.get("/api/algorithmstore/{id}", self.store),

@@ -19,6 +19,7 @@ from aiohttp import web
 from vantage6.common.encryption import CryptorBase, DummyCryptor, RSACryptor
 from vantage6.common.transport import connect_async
 from vantage6.node.connection import Connection, Identity
+from vantage6.node.mail import Mail
 from vantage6.node.organizations import Organizations
 from vantage6.node.proxy import Caller, Proxy
 
@@ -43,7 +44,11 @@ async def open_proxy(server: Any, helpers: Any) -> AsyncIterator[Open]:
             identity = Identity(7, "n", helpers.organization_id, "Utrecht", 1, server.encrypted)
             organizations = Organizations(connection, identity, cryptor or DummyCryptor())
             proxy = Proxy(
-                connection.http, organizations, helpers.organization_id, patience=patience
+                connection.http,
+                organizations,
+                Mail(organizations, identity),
+                helpers.organization_id,
+                patience=patience,
             )
             listener = socket.create_server(("127.0.0.1", 0))
             port = listener.getsockname()[1]

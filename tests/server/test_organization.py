@@ -34,6 +34,7 @@ def test_an_organization_is_shown_as_the_contract_says(server: Any) -> None:
         "zipcode": None,
         "country": "NL",
         "public_key": base64.b64encode(b"key").decode(),
+        "authenticated_keys": "",
         "collaborations": f"/api/collaboration?organization_id={id_}",
         "nodes": f"/api/node?organization_id={id_}",
         "users": f"/api/user?organization_id={id_}",
@@ -57,6 +58,23 @@ def test_a_public_key_comes_back_as_it_was_sent(server: Any) -> None:
     own = root.get(f"/user/{root.id}").json()["organization"]["id"]
     assert root.patch(f"/organization/{own}", public_key=KEY).json()["public_key"] == KEY
     assert root.get(f"/organization/{own}").json()["public_key"] == KEY
+
+
+def test_keys_for_authenticated_encryption_come_back_and_are_the_members_own(server: Any) -> None:
+    root, keys = server.root(), "v6a1:" + KEY
+    own = root.get(f"/user/{root.id}").json()["organization"]["id"]
+    answer = root.patch(f"/organization/{own}", authenticated_keys=keys)
+    assert answer.json()["authenticated_keys"] == keys
+    assert root.get(f"/organization/{own}").json()["authenticated_keys"] == keys
+    assert root.patch(f"/organization/{own}", country="NL").json()["authenticated_keys"] == keys
+    emptied = root.patch(f"/organization/{own}", authenticated_keys="")
+    assert emptied.json()["authenticated_keys"] == ""
+    other = server.organization("Utrecht")
+    refused = root.patch(f"/organization/{other}", authenticated_keys=keys)
+    assert refused.status_code == 401
+    assert "Only members" in refused.json()["msg"]
+    for bad in ("x" * 257, "with space", "line\n", None):
+        assert root.patch(f"/organization/{own}", authenticated_keys=bad).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 
 from vantage6.client import Client
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 
 
 @dataclass

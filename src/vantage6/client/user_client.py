@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
 from vantage6.client.console import set_up_logging, show_banner
 from vantage6.client.failures import explain
+from vantage6.client.letters import Letters
 from vantage6.client.payload import Decoder
 from vantage6.client.progress import LogDisplay, Progress, display_for
 from vantage6.client.second_factor import show_qr_code
@@ -29,15 +30,17 @@ from vantage6.client.subclients.util import UtilSubClient
 from vantage6.common import WhoAmI
 from vantage6.common.client.client_base import ClientBase
 from vantage6.common.client.connection import GATEWAY_ERRORS, PATIENCE
-from vantage6.common.client.refusal import decode_json, read_refusal
+from vantage6.common.client.refusal import decode_json, read_refusal, require
 from vantage6.common.client.waiting import LONG_POLL, OUTAGE, TaskState, Waiter
 from vantage6.common.clock import Clock
-from vantage6.common.encryption import DummyCryptor
+from vantage6.common.encryption import DummyCryptor, RSACryptor
 from vantage6.common.exceptions import (
     AuthenticationException,
     ClientError,
     ServerUnreachableError,
 )
+from vantage6.common.sealing import Correspondence, KnownKeys, OwnKeys, SealError
+from vantage6.common.sealing.keys import is_fingerprint
 from vantage6.common.task_status import has_task_failed
 from vantage6.common.transport import READ_TIMEOUT
 
@@ -153,6 +156,7 @@ class UserClient(ClientBase):
             clock=clock,
         )
         set_up_logging(self.log, log_level)
+        self._letters: Letters | None = None
         self._blobs: int | EllipsisType | None = ...
         self._long_poll = min(LONG_POLL, timeout / 2)
         self._outage = patience * (OUTAGE / PATIENCE)
@@ -245,6 +249,7 @@ class UserClient(ClientBase):
     def _find_out_who_i_am(self) -> None:
         """Ask for the user's and the organization's name; a login is valid without, too."""
         self.cryptor = DummyCryptor()
+        self._letters = None
         self.whoami = None
         try:
             id_ = self._claims()["sub"]
@@ -271,7 +276,15 @@ class UserClient(ClientBase):
             self.whoami.organization_id,
         )
 
-    def setup_encryption(self, private_key_file: str | Path | None) -> None:
+    def setup_encryption(
+        self,
+        private_key_file: str | Path | None,
+        *,
+        authenticated: bool = True,
+        require_authenticated: bool = False,
+        trusted: Mapping[int, str] | None = None,
+        known_keys: str | Path | None = None,
+    ) -> None:
         """Choose the private key of your organization; needed in encrypted collaborations.
 
         The public half is put on the server if another one, or none, is there. In collaborations
@@ -281,6 +294,17 @@ class UserClient(ClientBase):
         ----------
         private_key_file : str | None
             PEM file with the private key. None means that nothing is encrypted.
+        authenticated : bool, optional
+            Use authenticated encryption with organizations that have it, which protects from the
+            server, too. False for an organization some of whose members use older software.
+            Default True.
+        require_authenticated : bool, optional
+            Send to, and accept from, only organizations that have it. Default False.
+        trusted : dict[int, str], optional
+            Fingerprints that you have compared by telephone, by the organizations' ids.
+        known_keys : str or pathlib.Path, optional
+            File in which others' keys are remembered. By default it lies beside the private key,
+            with ``.known`` added to its name.
 
         Raises
         ------
@@ -291,7 +315,36 @@ class UserClient(ClientBase):
         ValueError
             If the file holds no usable private key.
         """
+        for fingerprint in (trusted or {}).values():
+            if not is_fingerprint(fingerprint):
+                raise ValueError(f"'{fingerprint}' is no fingerprint: 8 groups of 4 characters")
         super().setup_encryption(private_key_file)
+        self._letters = None
+        if not isinstance(self.cryptor, RSACryptor) or private_key_file is None:
+            if require_authenticated:
+                raise ValueError("Authenticated encryption needs a private key")
+            return
+        if not authenticated:
+            return
+        try:
+            keys = OwnKeys.derive(self.cryptor.private_key)
+        except SealError as error:
+            if require_authenticated:
+                raise
+            self.log.warning("No authenticated encryption: %s", error)
+            return
+        file = Path(known_keys) if known_keys else Path(f"{private_key_file}.known")
+        self._letters = Letters(
+            Correspondence(
+                keys,
+                self._identity().organization_id,
+                KnownKeys(file, self.base_path),
+                required=require_authenticated,
+                trusted=trusted or {},
+                how_to_forget="client.util.forget_fingerprint(<organization id>)",
+            )
+        )
+        self.log.info("The fingerprint of your organization is %s", keys.public.fingerprint)
 
     def setup_collaboration(self, collaboration_id: int) -> None:
         """Choose the collaboration that calls refer to when none is given.
@@ -440,8 +493,20 @@ class UserClient(ClientBase):
 
     # -- what the groups of calls need ------------------------------------------------------
 
-    def _decoder(self) -> Decoder:
-        return Decoder(self.cryptor, self._receive_run_data, self.log, self._connection.aside)
+    def _decoder(self, task: int | None = None) -> Decoder:
+        return Decoder(
+            self.cryptor,
+            self._receive_run_data,
+            self.log,
+            self._connection.aside,
+            self._letters,
+            self._owner_of,
+            task,
+        )
+
+    def _owner_of(self, run: int) -> int:
+        owner: int = require(self.request(f"run/{run}"))["organization"]["id"]
+        return owner
 
     def _largest_inline(self) -> int | None:
         """See :meth:`_inline_limit`; asked once."""

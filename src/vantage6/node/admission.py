@@ -70,9 +70,9 @@ class Admission:
         site, attempt = self._site, known(work.entry).attempt
         if offer.blob_storage_used and offer.input:
             folder = site.folders.make(offer.run_id, attempt, b"")
-            await site.payloads.fetch(offer.input, folder / "input")
+            await site.payloads.fetch_input(offer, folder / "input")
             return folder
-        input_ = await site.organizations.open(offer.input)
+        input_ = await site.mail.open_input(offer)
         if len(input_) < _SMALL:
             return site.folders.make(offer.run_id, attempt, input_)
         return await site.on_disk(site.folders.make, offer.run_id, attempt, input_)

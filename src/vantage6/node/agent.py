@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Any, NoReturn
 
 from vantage6.common.encryption import CryptorBase, DummyCryptor, RSACryptor
+from vantage6.common.sealing import Correspondence, KnownKeys, OwnKeys, SealError
 from vantage6.common.transport import backoff
 from vantage6.node.config import NodeConfig
 from vantage6.node.connection import (
@@ -27,6 +28,7 @@ from vantage6.node.events import Events
 from vantage6.node.exits import Exits
 from vantage6.node.folders import RunFolders
 from vantage6.node.journal import Journal, JournalError
+from vantage6.node.mail import Mail
 from vantage6.node.organizations import Organizations
 from vantage6.node.outcome import Sharing
 from vantage6.node.payloads import Payloads
@@ -137,7 +139,9 @@ class Agent:
             except DecisionLogError as error:
                 raise Fatal(str(error)) from error
             organizations = Organizations(connection, identity, cryptor)
-            await self._publish_key(organizations)
+            letters = self._correspondence(cryptor, identity)
+            await self._publish_keys(organizations, letters)
+            mail = Mail(organizations, identity, letters)
             events = self._events = Events(
                 connection,
                 config.base_url,
@@ -161,11 +165,13 @@ class Agent:
                 proxy=Proxy(
                     connection.http,
                     organizations,
+                    mail,
                     identity.organization_id,
                     exits=Exits.of_this_machine(self._tunnels),
                 ),
                 organizations=organizations,
-                payloads=Payloads(connection, organizations),
+                mail=mail,
+                payloads=Payloads(connection, mail),
                 databases=self._databases,
                 folders=RunFolders(config.folder),
                 slots=Slots(config.max_concurrent_runs),
@@ -246,9 +252,37 @@ class Agent:
                 f"{str(identity.encrypted).lower()}, or have the collaboration changed."
             )
 
-    async def _publish_key(self, organizations: Organizations) -> None:
+    def _correspondence(self, cryptor: CryptorBase, identity: Identity) -> Correspondence | None:
+        """What this node needs for authenticated encryption, if it uses that."""
+        settings = self._config.encryption
+        if not isinstance(cryptor, RSACryptor) or not settings.authenticated:
+            return None
         try:
-            await organizations.publish_key()
+            keys = OwnKeys.derive(cryptor.private_key)
+        except SealError as error:
+            if settings.require_authenticated:
+                raise Fatal(str(error)) from error
+            log.warning("No authenticated encryption: %s", error)
+            return None
+        log.info(
+            "Authenticated encryption: the fingerprint of organization '%s' is %s",
+            identity.organization_name,
+            keys.public.fingerprint,
+        )
+        return Correspondence(
+            keys,
+            identity.organization_id,
+            KnownKeys(self._config.known_keys, self._config.api_url),
+            required=settings.require_authenticated,
+            trusted=settings.trusted,
+            how_to_forget="v6 node keys --forget <organization id>, at this node",
+        )
+
+    async def _publish_keys(
+        self, organizations: Organizations, letters: Correspondence | None
+    ) -> None:
+        try:
+            await organizations.publish_key(letters.own.public.text if letters else "")
         except (Refused, LoginRefused) as error:
             raise Fatal(f"The organization's public key cannot be stored: {error}") from error
 

@@ -28,6 +28,7 @@ from pydantic import (
 from vantage6.common.configuration import Document
 from vantage6.common.globals import InstanceType
 from vantage6.common.places import Scope, data_folder, log_folder
+from vantage6.common.sealing.keys import is_fingerprint
 from vantage6.node.hours import WorkingHours
 from vantage6.node.runtimes.base import Limits
 
@@ -93,11 +94,38 @@ class _OwnSection(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+def _fingerprint(text: str) -> str:
+    if not is_fingerprint(text):
+        raise ValueError(
+            "a fingerprint is 8 groups of 4 letters and digits, as 'v6 node keys' shows it"
+        )
+    return text
+
+
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+
+
 class Encryption(_Section):
-    """End-to-end encryption."""
+    """End-to-end encryption.
+
+    ``authenticated`` false leaves it at the contract's format. ``require_authenticated`` refuses
+    that. ``trusted`` holds fingerprints of other organizations by their ids.
+    """
 
     enabled: bool
     private_key: Path | None = None
+    authenticated: bool = True
+    require_authenticated: bool = False
+    trusted: dict[int, Fingerprint] = {}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.require_authenticated and not (self.enabled and self.authenticated):
+            raise ValueError(
+                "require_authenticated needs encryption: set enabled to true, and leave out "
+                "authenticated"
+            )
+        return self
 
 
 class Database(_Section):
@@ -564,6 +592,11 @@ class NodeConfig(_Section):
         """Text that must not get into a log."""
         password = urlsplit(self.outgoing_proxy or "").password or ""
         return self.api_key.get_secret_value(), password, unquote(password)
+
+    @property
+    def known_keys(self) -> Path:
+        """What this node knows of other organizations' keys, and which inputs it has had."""
+        return self.folder / "known_keys.sqlite"
 
     @property
     def decisions(self) -> Path:

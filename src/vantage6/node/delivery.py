@@ -30,7 +30,7 @@ class Delivery:
         result, large = "", False
         try:
             result, large = await site.payloads.seal(
-                conclusion, self._site.folder(work) / "output", known(work.entry).ticket.init_org_id
+                conclusion, self._site.folder(work) / "output", known(work.entry).ticket
             )
         except (NoUsableKey, outcome.TooLarge, outcome.NotAFile) as error:
             cause = f"the result cannot be handed over: {error}"
@@ -95,8 +95,8 @@ class Delivery:
         payloads = self._site.payloads
         if final.large:
             work.uploads += 1
-            receiver = known(work.entry).ticket.init_org_id
-            return await payloads.hand_over(self._site.folder(work) / "output", receiver)
+            ticket = known(work.entry).ticket
+            return await payloads.hand_over(self._site.folder(work) / "output", ticket)
         # Servers that know no limit want all payloads there, if they have the input there.
         inline = work.offer is not None and not work.offer.blob_storage_used
         if not final.result or inline or await payloads.limit() != 0:

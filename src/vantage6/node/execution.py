@@ -174,6 +174,7 @@ class Executions:
             work.count_sent,
             self._reach(work),
             work.note_vpn,
+            work.offer.image if work.offer else "",
         )
         await work.held.enter_async_context(self._site.proxy.serve(execution.proxy_socket, caller))
 

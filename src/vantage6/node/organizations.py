@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from vantage6.common.encryption import CryptorBase, DummyCryptor, RSACryptor
 from vantage6.common.transforms import Transform
@@ -14,6 +15,7 @@ from vantage6.node.connection import Connection, Identity, Refused
 log = logging.getLogger(__name__)
 
 _CACHE_SECONDS = 60.0
+_PAGE = 100
 #: From this many bytes on, encoding would hold up everything else the node does.
 _LARGE = 256 * 1024
 
@@ -29,6 +31,8 @@ class Organization:
     id: int
     name: str
     public_key: str
+    #: For authenticated encryption; None if the server does not know of that.
+    authenticated_keys: str | None = None
 
 
 class Organizations:
@@ -66,10 +70,29 @@ class Organizations:
         known = self._known.get(id_)
         if known is not None and time.monotonic() - known[0] < _CACHE_SECONDS:
             return known[1]
-        answer = await self._connection.get(f"/organization/{id_}")
-        found = Organization(id_, answer["name"], answer.get("public_key") or "")
+        found = _read(await self._connection.get(f"/organization/{id_}"))
         self._known[id_] = (time.monotonic(), found)
         return found
+
+    async def members(self, collaboration: int) -> list[Organization]:
+        """The organizations of a collaboration.
+
+        Raises
+        ------
+        Refused
+            If this node may not see them.
+        """
+        found: list[Organization] = []
+        page = 1
+        while True:
+            answer = await self._connection.get(
+                "/organization",
+                {"collaboration_id": collaboration, "per_page": _PAGE, "page": page},
+            )
+            found += [_read(each) for each in answer["data"]]
+            if not answer["links"].get("next"):
+                return found
+            page += 1
 
     async def open(self, text: str) -> bytes:
         """Decode, and where needed decrypt, what was sent to this organization.
@@ -148,8 +171,13 @@ class Organizations:
         except ValueError as error:
             raise self._unusable(receiver, error) from error
 
-    async def publish_key(self) -> None:
-        """Make the server's copy of this organization's public key the one in use here.
+    async def publish_key(self, authenticated_keys: str = "") -> None:
+        """Make the server's copy of this organization's public keys those in use here.
+
+        Parameters
+        ----------
+        authenticated_keys : str
+            Those for authenticated encryption; none if this node does not use it.
 
         Raises
         ------
@@ -159,7 +187,9 @@ class Organizations:
         if not isinstance(self._cryptor, RSACryptor):
             return
         own = self._identity.organization_id
-        stored = (await self.get(own)).public_key
+        organization = await self.get(own)
+        await self._publish_authenticated_keys(organization, authenticated_keys)
+        stored = organization.public_key
         if self._cryptor.verify_public_key(stored):
             log.info("The server has this organization's public key")
             return
@@ -175,3 +205,32 @@ class Organizations:
         )
         self._known.pop(own, None)
         log.info("Public key stored at the server")
+
+    async def _publish_authenticated_keys(self, own: Organization, keys: str) -> None:
+        if own.authenticated_keys is None:
+            if keys:
+                log.info("The server does not distribute keys for authenticated encryption")
+            return
+        if own.authenticated_keys == keys:
+            return
+        if own.authenticated_keys and keys:
+            log.critical(
+                "The server holds other keys for authenticated encryption of organization '%s' "
+                "than belong to this node's private key. They are replaced now; whoever knows the "
+                "old ones refuses the new ones until they have been told the new fingerprint",
+                own.name,
+            )
+        await self._connection.call(
+            "PATCH", f"/organization/{own.id}", body={"authenticated_keys": keys}
+        )
+        self._known.pop(own.id, None)
+
+
+def _read(answer: dict[str, Any]) -> Organization:
+    keys = answer.get("authenticated_keys")
+    return Organization(
+        answer["id"],
+        answer["name"],
+        answer.get("public_key") or "",
+        keys if isinstance(keys, str) else None,
+    )

@@ -12,7 +12,9 @@ from vantage6.common.transforms import Transform, blob_form, fits_inline
 from vantage6.node import outcome
 from vantage6.node.connection import Connection, Refused
 from vantage6.node.http import PIECE
-from vantage6.node.organizations import Organizations
+from vantage6.node.journal import Ticket
+from vantage6.node.mail import Mail
+from vantage6.node.offer import Offer
 from vantage6.node.outcome import Conclusion
 
 _CACHE_SECONDS = 60.0
@@ -25,13 +27,13 @@ class Payloads:
     ----------
     connection : Connection
         To the server.
-    organizations : Organizations
-        Encrypts and decrypts.
+    mail : Mail
+        Seals and opens.
     """
 
-    def __init__(self, connection: Connection, organizations: Organizations) -> None:
+    def __init__(self, connection: Connection, mail: Mail) -> None:
         self._connection = connection
-        self._organizations = organizations
+        self._mail = mail
         self._limit: int | None = None
         self._asked = -_CACHE_SECONDS
 
@@ -51,25 +53,25 @@ class Payloads:
             self._limit, self._asked = limit, time.monotonic()
         return self._limit
 
-    async def fetch(self, name: str, path: Path) -> None:
-        """Write a payload, decrypted, into a file that is there already.
+    async def fetch_input(self, offer: Offer, path: Path) -> None:
+        """Write a run's input, decrypted, into a file that is there already.
 
         Raises
         ------
         Refused
             If the server does not have it.
         ValueError
-            If it is not for this organization, or not in the contract's form.
+            If it is not for this organization, not in a known form, or not to be trusted.
         """
 
         async def receive(pieces: AsyncIterator[bytes]) -> None:
             with path.open("wb") as file:
-                async for plain in transformed(self._organizations.opener(), pieces):
+                async for plain in transformed(self._mail.input_opener(offer), pieces):
                     await asyncio.to_thread(file.write, plain)
 
-        await self._connection.download(f"/blobstream/{name}", receive)
+        await self._connection.download(f"/blobstream/{offer.input}", receive)
 
-    async def seal(self, conclusion: Conclusion, output: Path, receiver: int) -> tuple[str, bool]:
+    async def seal(self, conclusion: Conclusion, output: Path, ticket: Ticket) -> tuple[str, bool]:
         """A result as it goes into the journal.
 
         Returns
@@ -89,14 +91,14 @@ class Payloads:
         if conclusion.large:
             limit = await self.limit()
             if limit is not None and not fits_inline(conclusion.large, limit):
-                await self._organizations.sealer_for(receiver)  # so that it fails now if ever
+                await self._mail.result_sealer(ticket)  # so that it fails now if ever
                 await asyncio.to_thread(make_durable, output)
                 return "", True
             result = await asyncio.to_thread(outcome.read_file, output, outcome.MAX_INLINE_RESULT)
-        return (await self._organizations.seal(result, receiver) if result else ""), False
+        return (await self._mail.seal_result(result, ticket) if result else ""), False
 
-    async def hand_over(self, path: Path, receiver: int) -> str:
-        """Upload a file that an algorithm wrote, encrypted for an organization; gives its name.
+    async def hand_over(self, path: Path, ticket: Ticket) -> str:
+        """Upload the result that an algorithm wrote, for who wants it; gives its name.
 
         Raises
         ------
@@ -109,7 +111,7 @@ class Payloads:
         """
 
         async def body() -> AsyncIterator[bytes]:
-            sealer = await self._organizations.sealer_for(receiver)
+            sealer = await self._mail.result_sealer(ticket)
             outcome.open_plain(path).close()
             return transformed(sealer, _read(path))
 

@@ -23,11 +23,13 @@ from uuid import UUID
 
 from aiohttp import web
 
+from vantage6.common.sealing import SealError
 from vantage6.common.transport import backoff
 from vantage6.node.connection import LoginRefused
 from vantage6.node.exits import Exits
 from vantage6.node.gateway import Gateway, Reach
 from vantage6.node.http import JSON, OCTETS, PIECE, Answer, Http, NoAnswer
+from vantage6.node.mail import Mail, Parent, Subrun, Upload
 from vantage6.node.organizations import NoUsableKey, Organizations
 from vantage6.node.payloads import transformed
 
@@ -73,6 +75,7 @@ class Caller:
     ``on_subtask`` is called when it made one, ``on_sent`` with the bytes of each request's body.
     ``reach`` is what it may reach besides the server.
     ``on_vpn`` is called when it asks for addresses of other algorithms: there are none to be had.
+    ``image`` is the algorithm's, which its subtasks run too.
     """
 
     run_id: int
@@ -83,6 +86,7 @@ class Caller:
     on_sent: Callable[[int], None] = lambda _: None
     reach: Reach = field(default_factory=Reach)
     on_vpn: Callable[[], None] = lambda: None
+    image: str = ""
 
 
 class _Problem(Exception):
@@ -101,7 +105,9 @@ class Proxy:
     http : Http
         To the server's API, without credentials.
     organizations : Organizations
-        Encrypts and decrypts.
+        Tells whether anything is encrypted.
+    mail : Mail
+        Seals and opens.
     organization_id : int
         This node's organization, which is the one that makes subtasks.
     exits : Exits, optional
@@ -114,6 +120,7 @@ class Proxy:
         self,
         http: Http,
         organizations: Organizations,
+        mail: Mail,
         organization_id: int,
         *,
         exits: Exits | None = None,
@@ -122,13 +129,21 @@ class Proxy:
         self._exits = exits or Exits()
         self._http = http
         self._organizations = organizations
+        self._mail = mail
         self._organization_id = organization_id
         self._patience = patience
 
     @asynccontextmanager
     async def serve(self, listener: socket.socket, caller: Caller) -> AsyncIterator[None]:
         """Serve a run on a listening socket, which is closed at the end."""
-        line = _Line(self._http, self._organizations, self._organization_id, caller, self._patience)
+        line = _Line(
+            self._http,
+            self._organizations,
+            self._mail,
+            self._organization_id,
+            caller,
+            self._patience,
+        )
         server = web.Server(
             line.handle, handler_cancellation=True, access_log=None, read_bufsize=PIECE
         )
@@ -154,14 +169,19 @@ class _Line:
         self,
         http: Http,
         organizations: Organizations,
+        mail: Mail,
         organization_id: int,
         caller: Caller,
         patience: float,
     ) -> None:
         self._http = http
         self._organizations = organizations
+        self._mail = mail
         self._organization_id = organization_id
         self._caller = caller
+        self._parent = Parent(caller.run_id, caller.task_id, caller.image)
+        self._uploads: dict[str, Upload] = {}
+        self._downloads: dict[str, Subrun] = {}
         self._patience = patience
         self._creating = asyncio.Lock()
         self._newest_child: int | None = None if caller.started_anew else 0
@@ -218,21 +238,42 @@ class _Line:
             organizations = body.get("organizations")
             if not organizations or not isinstance(organizations, list):
                 raise _Problem(400, "Organizations missing from input")
+            nonces: list[str] = []
             if self._organizations.encrypted:
-                body["organizations"] = [await self._sealed(entry) for entry in organizations]
+                body["organizations"] = [
+                    await self._sealed(entry, body, nonces) for entry in organizations
+                ]
             answer = await self._create_once(json.dumps(body).encode())
         if answer.status == 201:
             self._caller.on_subtask()
+            await self._note_made(answer, nonces)
         return _pass_on(answer)
 
-    async def _sealed(self, entry: Any) -> Any:
+    async def _note_made(self, answer: Answer, nonces: list[str]) -> None:
+        if not nonces:
+            return
+        try:
+            await self._mail.subtask_made(nonces, answer.json()["id"])
+        except SealError as error:
+            raise _Problem(502, str(error)) from error
+
+    async def _sealed(self, entry: Any, body: dict[str, Any], nonces: list[str]) -> Any:
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
             raise _Problem(400, "Each of 'organizations' needs an 'id'")
-        if _is_uuid(entry.get("input")):
-            return entry  # encrypted already, in the payload store
+        receiver, image, databases = entry["id"], body.get("image"), body.get("databases")
         try:
+            if _is_uuid(entry.get("input")):
+                # Encrypted already, in the payload store.
+                upload = self._uploads.get(entry["input"])
+                await self._mail.may_name(receiver, upload)
+                if upload is not None:
+                    nonces.append(upload.nonce)
+                return entry
             plain = base64.b64decode(entry.get("input") or "")
-            sealed = await self._organizations.seal(plain, entry["id"])
+            sealed, nonce = await self._mail.seal_subtask(
+                plain, receiver, self._parent, str(image), databases
+            )
+            nonces.append(nonce)
         except NoUsableKey as error:
             raise _Problem(400, f"The input cannot be encrypted: {error}") from error
         except (ValueError, TypeError) as error:
@@ -296,13 +337,33 @@ class _Line:
             return _pass_on(answer)
         content = answer.json()
         for result in content.get("data", [content]):
-            if result.get("result") and not result.get("blob_storage_used"):
-                result["result"] = await self._opened(result["result"])
+            if not result.get("result"):
+                continue
+            run = await self._subrun(result, request.query.get("task_id"))
+            if result.get("blob_storage_used"):
+                self._downloads[result["result"]] = run
+            else:
+                result["result"] = await self._opened(result["result"], run)
         return web.Response(body=json.dumps(content).encode(), headers=_headers(answer))
 
-    async def _opened(self, text: str) -> str:
+    async def _subrun(self, result: dict[str, Any], task: str | None) -> Subrun:
+        """Whose result it is; the server is asked only if that may matter."""
+        if not await asyncio.to_thread(lambda: self._mail.is_wary):
+            return Subrun(result["id"])
+        answer = await self._forward("GET", f"/run/{result['id']}")
+        if answer.status != 200:
+            raise _Problem(502, f"Run {result['id']} cannot be looked up: {answer.message}")
+        run = answer.json()
+        # What the algorithm asked for counts more than what the server says it gave.
+        asked = int(task) if task and task.isdecimal() else run["task"]["id"]
+        return Subrun(result["id"], asked, run["organization"]["id"])
+
+    async def _opened(self, text: str, run: Subrun) -> str:
         try:
-            plain = await self._organizations.open(text)
+            plain = await self._mail.open_subresult(text, self._parent, run)
+        except SealError as error:
+            log.error("run %s: the result of run %s: %s", self._caller.run_id, run.id, error)
+            raise _Problem(502, f"The result of run {run.id} is not used: {error}") from error
         except ValueError as error:
             log.warning("run %s: a result is passed on as it is: %s", self._caller.run_id, error)
             return text
@@ -321,7 +382,9 @@ class _Line:
                 ) as answer:
                     kind = answer.headers.get("Content-Type", "")
                     if answer.status <= 210 and OCTETS in kind:
-                        return await self._opened_stream(request, response, answer.pieces)
+                        return await self._opened_stream(
+                            request, response, answer.pieces, path.rpartition("/")[2]
+                        )
                     refused = await answer.whole()
                     problem = f"HTTP {refused.status}"
                     if refused.status not in _AWAY or time.monotonic() > until:
@@ -341,10 +404,12 @@ class _Line:
         request: web.BaseRequest,
         response: web.StreamResponse,
         pieces: AsyncIterator[bytes],
+        name: str,
     ) -> web.StreamResponse:
         """Pass on a payload as it comes; what is not for us is noticed before the first byte."""
         try:
-            async for plain in transformed(self._organizations.opener(), pieces):
+            opener = self._mail.subresult_opener(self._parent, self._downloads.get(name))
+            async for plain in transformed(opener, pieces):
                 if not response.prepared:
                     await response.prepare(request)
                 await response.write(plain)
@@ -362,8 +427,8 @@ class _Line:
         if self._organizations.encrypted and not key:
             raise _Problem(400, "Missing X-Public-Key header")
         try:
-            sealer = await self._organizations.sealer(key)
-        except ValueError as error:
+            sealer, upload = await self._mail.upload_sealer(key, self._parent)
+        except (NoUsableKey, ValueError) as error:
             raise _Problem(400, str(error)) from error
         pieces = _counted(request.content.iter_chunked(PIECE), MAX_PAYLOAD, self._caller.on_sent)
         try:
@@ -375,7 +440,10 @@ class _Line:
                 token=self._caller.token,
                 read_timeout=_READ_TIMEOUT,
             ) as answer:
-                return _pass_on(await answer.whole())
+                whole = await answer.whole()
+                if whole.status == 201 and upload is not None:
+                    self._uploads[whole.json()["uuid"]] = upload
+                return _pass_on(whole)
         except NoAnswer as error:
             # It cannot be sent again: what has been passed on is held nowhere.
             raise _Problem(502, f"No answer from the server: {error}") from error

@@ -18,6 +18,7 @@ from vantage6.node.decisions import DecisionLog
 from vantage6.node.folders import RunFolders
 from vantage6.node.guests import Guests
 from vantage6.node.journal import Journal
+from vantage6.node.mail import Mail
 from vantage6.node.organizations import Organizations
 from vantage6.node.outcome import Conclusion, Sharing
 from vantage6.node.payloads import Payloads
@@ -47,6 +48,7 @@ class Site:
     runtime: Runtime
     proxy: Proxy
     organizations: Organizations
+    mail: Mail
     payloads: Payloads
     databases: Databases
     folders: RunFolders

@@ -311,6 +311,28 @@ def create_private_key(
 
 
 @node.command()
+def keys(
+    name: Name = None,
+    system: System = False,
+    config: ConfigFile = None,
+    forget: Annotated[
+        int | None,
+        typer.Option("--forget", help="Id of an organization whose keys are to be forgotten."),
+    ] = None,
+) -> None:
+    """Show fingerprints for authenticated encryption: this node's, and those it knows."""
+    require("node")
+    from vantage6.cli.node.fingerprints import forget_keys, show_keys
+    from vantage6.cli.node.instances import find
+
+    instance = find(name, config, system)
+    if forget is None:
+        show_keys(instance)
+    else:
+        forget_keys(instance, forget)
+
+
+@node.command()
 def remove(
     name: Name = None, system: System = False, force: Force = False, config: ConfigFile = None
 ) -> None:

@@ -93,7 +93,7 @@ class ResultSubClient(UserSubClient):
         results = self._whole_list("result", {"task_id": task_id})
         self.parent.log.info("Received %s results from server", len(results["data"]))
         results["data"].sort(key=lambda result: result["id"])
-        results["data"] = self.parent._decoder().decode_all(results["data"], "result")
+        results["data"] = self.parent._decoder(task_id).decode_all(results["data"], "result")
         self.parent.log.info("Successfully decrypted results")
         return results
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from vantage6.client.filter import post_filtering
+from vantage6.client.letters import Errand, Letters
 from vantage6.client.subclients.base import Listing, UserSubClient
+from vantage6.common.client.refusal import require
 from vantage6.common.encryption import CryptorBase, DummyCryptor
 from vantage6.common.exceptions import NotAuthenticatedError
 from vantage6.common.globals import DEFAULT_CHUNK_SIZE
+from vantage6.common.sealing import Envelope, PublicKeys
 from vantage6.common.serialization import serialize_in_pieces
-from vantage6.common.transforms import fits_inline, in_pieces
+from vantage6.common.transforms import Transform, fits_inline, in_pieces, through
 
 
 class TaskSubClient(Listing, UserSubClient):
@@ -101,7 +105,7 @@ class TaskSubClient(Listing, UserSubClient):
         ValueError
             If neither collaboration nor study, no organizations or unusable databases
             are given; in an encrypted collaboration also if an organization is unknown
-            or has no public key.
+            or has no public key, or must not be trusted (``SealError``).
         TypeError
             If the input cannot be expressed as JSON.
         """
@@ -122,12 +126,15 @@ class TaskSubClient(Listing, UserSubClient):
             self.parent.log.info(
                 "Using algorithm store with id='%s' to retrieve the algorithm.", store
             )
+        parsed = self._parse_arg_databases(databases)
+        post = _Post(self.parent, cryptor, list(organizations))
+        errand = _Errand(collaboration, study, image, parsed, bool(store))
         task: dict[str, Any] = {
             "name": name,
             "image": image,
             "description": description,
-            "organizations": self._inputs(cryptor, organizations, input_),
-            "databases": self._parse_arg_databases(databases),
+            "organizations": self._inputs(post, errand, input_),
+            "databases": parsed,
         }
         optional = {
             "collaboration_id": collaboration,
@@ -136,7 +143,10 @@ class TaskSubClient(Listing, UserSubClient):
             "server_url": server_url,
         }
         task.update({key: value for key, value in optional.items() if value})
-        return self._ask("task", method="post", json=task)
+        answer = self._ask("task", method="post", json=task)
+        if "id" in answer:
+            post.sent(answer["id"])
+        return answer
 
     def delete(self, id_: int) -> None:
         """Delete a task, its runs and its subtasks; what still runs is stopped.
@@ -197,9 +207,7 @@ class TaskSubClient(Listing, UserSubClient):
                 f"The input can't be sent, it is not plain JSON data: {error}"
             ) from error
 
-    def _inputs(
-        self, cryptor: CryptorBase, organizations: Iterable[int], input_: Any
-    ) -> list[dict[str, Any]]:
+    def _inputs(self, post: _Post, errand: _Errand, input_: Any) -> list[dict[str, Any]]:
         """The input for each organization: sealed for it when the client encrypts.
 
         A large one is uploaded while it is being serialized, since it is large enough once.
@@ -209,34 +217,27 @@ class TaskSubClient(Listing, UserSubClient):
                 "The input names no method: expected "
                 "{'method': <function name>, 'args': [...], 'kwargs': {...}}"
             )
-        receivers = list(organizations)
         limit = self.parent._largest_inline()
         data = _whole_if_small(self._serialized(input_), limit)
-        keys = (
-            dict.fromkeys(receivers, "")
-            if isinstance(cryptor, DummyCryptor)
-            else _public_keys(cryptor, self.parent.organization._by_id(receivers), receivers)
-        )
-        sealed: dict[str, str] = {}
+        post.prepare(errand)
+        sealed: dict[object, str] = {}
         inputs: list[dict[str, Any]] = []
-        for receiver in receivers:
-            key = keys[receiver]
+        for receiver in post.receivers:
+            key = post.same_for(receiver)
             if key not in sealed or not limit:
                 if data is None:
                     sealed[key] = self.parent._upload_run_data_to_server(
-                        partial(self._sealed_stream, cryptor, input_, key)
+                        partial(self._sealed_stream, post, input_, receiver)
                     )
                 else:
-                    sealed[key] = _text(
-                        self.parent._connection.aside(cryptor.encrypt_bytes_to_str, data, key)
-                    )
+                    sealed[key] = self.parent._connection.aside(post.text, data, receiver)
             inputs.append({"id": receiver, "input": sealed[key]})
         return inputs
 
-    def _sealed_stream(self, cryptor: CryptorBase, input_: Any, key: str) -> Iterator[bytes]:
+    def _sealed_stream(self, post: _Post, input_: Any, receiver: int) -> Iterator[bytes]:
         # Each piece costs a call; those of the serializer may be tiny.
         pieces = in_pieces(self._serialized(input_), DEFAULT_CHUNK_SIZE)
-        return cryptor.encrypt_stream(pieces, key)
+        return through(post.sealer(receiver), pieces)
 
     @post_filtering()
     def list(
@@ -344,6 +345,123 @@ def _whole_if_small(pieces: Iterator[bytes], limit: int | None) -> bytes | None:
 
 def _text(sealed: str | bytes) -> str:
     return sealed if isinstance(sealed, str) else sealed.decode("ascii")
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What a new task is about, as it was asked for: collaboration or study."""
+
+    collaboration: int | None
+    study: int | None
+    image: str
+    databases: Any
+    through_store: bool
+
+
+class _Post:
+    """The inputs of one new task on their way: for whom, in which format, under which key.
+
+    Parameters
+    ----------
+    client
+        The user's client.
+    cryptor : CryptorBase
+        The contract's format.
+    receivers : list of int
+        Ids of organizations.
+    """
+
+    def __init__(self, client: Any, cryptor: CryptorBase, receivers: list[int]) -> None:
+        self._client = client
+        self._cryptor = cryptor
+        self.receivers = receivers
+        self._rsa: dict[int, str] = {}
+        self._letters: Letters | None = client._letters
+        self._keys: dict[int, PublicKeys | None] = {}
+        self._envelopes: dict[int, Envelope] = {}
+
+    def prepare(self, errand: _Errand) -> None:
+        """Find out the format and the key for each receiver.
+
+        Raises
+        ------
+        ValueError
+            If an organization is unknown, or has no usable key.
+        SealError
+            If one must not be trusted.
+        """
+        if isinstance(self._cryptor, DummyCryptor):
+            return
+        client, letters = self._client, self._letters
+        aside = client._connection.aside
+        organizations = client.organization._by_id(self.receivers)
+        if letters is not None:
+            ready = self._is_ready(letters, organizations)
+            self._keys = aside(letters.keys_of, self.receivers, organizations, ready)
+        plain = [receiver for receiver in self.receivers if not self._keys.get(receiver)]
+        self._rsa = _public_keys(self._cryptor, organizations, plain)
+        if letters is None or not (any(self._keys.values()) or aside(_is_wary, letters)):
+            return
+        collaboration = errand.collaboration
+        if collaboration is None:
+            study = require(client.request(f"study/{errand.study}"))
+            collaboration = study["collaboration"]["id"]
+        bound_to = Errand(collaboration, errand.image, errand.databases, errand.through_store)
+        for receiver in self.receivers:
+            sealed = bool(self._keys[receiver])
+            self._envelopes[receiver] = aside(letters.address, receiver, bound_to, sealed)
+
+    def _is_ready(self, letters: Letters, organizations: dict[int, dict[str, Any]]) -> bool:
+        """Whether the own organization has no older node that could not follow."""
+        client, own = self._client, letters.correspondence.organization
+        if not any(each.get("authenticated_keys") for each in organizations.values()):
+            return False
+        if own not in organizations:
+            organizations = client.organization._by_id([own])
+        ready = client._connection.aside(letters.own_side_is_ready, organizations.get(own, {}))
+        if ready is None:
+            nodes = client.request("node", params={"organization_id": own})
+            ready = nodes.get("data") == []
+            if not ready:
+                client.log.info(
+                    "The node of your own organization does not use authenticated encryption; so "
+                    "this task does not use it either"
+                )
+        return bool(ready)
+
+    def same_for(self, receiver: int) -> object:
+        """What is the same for those who can share one encrypted text."""
+        return receiver if self._keys.get(receiver) else self._rsa.get(receiver, "")
+
+    def text(self, data: bytes, receiver: int) -> str:
+        """The input for a receiver as it goes into JSON."""
+        keys = self._keys.get(receiver)
+        if keys is not None and self._letters is not None:
+            return self._letters.seal(self._envelopes[receiver], keys, data)
+        return _text(self._cryptor.encrypt_bytes_to_str(data, self._rsa.get(receiver, "")))
+
+    def sealer(self, receiver: int) -> Transform:
+        """Makes the input for a receiver as the payload store has it."""
+        keys = self._keys.get(receiver)
+        if keys is not None and self._letters is not None:
+            return self._letters.sealer(self._envelopes[receiver], keys)
+        return self._cryptor.encryptor(self._rsa.get(receiver, ""))
+
+    def sent(self, task: int) -> None:
+        """Remember which task it became.
+
+        Raises
+        ------
+        SealError
+            If the server says that it is a task that was made before.
+        """
+        if self._letters is not None and self._envelopes:
+            envelopes = list(self._envelopes.values())
+            self._client._connection.aside(self._letters.became, envelopes, task)
+
+
+def _is_wary(letters: Letters) -> bool:
+    return letters.correspondence.is_wary
 
 
 def _public_keys(

@@ -7,6 +7,7 @@ from typing import Any
 
 from vantage6.client.subclients.base import UserSubClient
 from vantage6.common.encryption import RSACryptor
+from vantage6.common.sealing import Correspondence
 
 
 class UtilSubClient(UserSubClient):
@@ -204,6 +205,66 @@ class UtilSubClient(UserSubClient):
         self.parent.log.info("--> Generating private key %s", path)
         self.parent._connection.aside(RSACryptor.create_new_rsa_key, path)
         self.parent.setup_encryption(path)
+
+    def fingerprint(self) -> str:
+        """The fingerprint of your organization's keys, to read to others by telephone.
+
+        Returns
+        -------
+        str
+            Eight groups of four characters.
+
+        Raises
+        ------
+        ValueError
+            If authenticated encryption is not set up.
+        """
+        return self._correspondence().own.public.fingerprint
+
+    def known_fingerprints(self) -> dict[int, str]:
+        """The fingerprints of the organizations that are known here.
+
+        Returns
+        -------
+        dict[int, str]
+            By the organizations' ids.
+
+        Raises
+        ------
+        ValueError
+            If authenticated encryption is not set up.
+        """
+        peers = self._correspondence().known.peers()
+        return {peer.organization: peer.keys.fingerprint for peer in peers}
+
+    def forget_fingerprint(self, organization: int) -> None:
+        """Forget an organization's keys, so that the next ones it comes with are accepted.
+
+        Compare the new fingerprint with the organization by telephone first.
+
+        Parameters
+        ----------
+        organization : int
+            Its id.
+
+        Raises
+        ------
+        ValueError
+            If authenticated encryption is not set up.
+        """
+        if self._correspondence().known.forget(organization):
+            self.parent.log.info("--> The keys of organization %s are forgotten", organization)
+        else:
+            self.parent.log.warning("--> Organization %s was not known", organization)
+
+    def _correspondence(self) -> Correspondence:
+        letters = self.parent._letters
+        if letters is None:
+            raise ValueError(
+                "Authenticated encryption is not set up: call client.setup_encryption() first"
+            )
+        found: Correspondence = letters.correspondence
+        return found
 
     def _get_server_url_header(self) -> dict[str, str]:
         """The header that tells an algorithm store which server the user comes from."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 from sqlalchemy import Column, ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
@@ -52,6 +52,9 @@ _SORT = {
 }
 
 
+_KEYS = frozenset({"public_key", "authenticated_keys"})
+
+
 def _base64(text: str) -> str:
     try:
         base64.b64decode(text, validate=True)
@@ -61,6 +64,10 @@ def _base64(text: str) -> str:
 
 
 PublicKey = Annotated[str, AfterValidator(_base64)]
+#: Text of a later version, too, passes: it is for the organizations to understand.
+AuthenticatedKeys = Annotated[
+    str, StringConstraints(max_length=256, pattern=r"^[A-Za-z0-9+/=:._-]*$")
+]
 
 
 class NewOrganization(Body):
@@ -85,6 +92,7 @@ class OrganizationChange(Body):
     country: Text128 = ""
     domain: Text128 = ""
     public_key: PublicKey = ""
+    authenticated_keys: AuthenticatedKeys = ""
 
 
 def organization_json(organization: Organization, link: Links) -> dict[str, Any]:
@@ -99,6 +107,7 @@ def organization_json(organization: Organization, link: Links) -> dict[str, Any]
         "zipcode": organization.zipcode,
         "country": organization.country,
         "public_key": bytes_to_base64s(organization.public_key or b""),
+        "authenticated_keys": organization.authenticated_keys or "",
         "collaborations": link.many("collaboration", "organization_id", id_),
         "nodes": link.many("node", "organization_id", id_),
         "users": link.many("user", "organization_id", id_),
@@ -238,9 +247,9 @@ def update_organization(call: ByUserOrNode, id_: int, body: OrganizationChange) 
         organization = find_organization(work.db, id_)
         work.caller.must("organization", Operation.EDIT, organization=id_)
         changes = body.model_dump(exclude_unset=True)
+        if not _KEYS.isdisjoint(changes) and work.caller.organization_id != id_:
+            raise unauthorized("Only members of an organization can update its public key!")
         if "public_key" in changes:
-            if work.caller.organization_id != id_:
-                raise unauthorized("Only members of an organization can update its public key!")
             organization.public_key = base64.b64decode(changes.pop("public_key")) or None
         if changes.get("name", organization.name) != organization.name:
             _refuse_taken_name(work.db, changes["name"])

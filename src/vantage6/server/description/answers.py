@@ -85,6 +85,9 @@ class Organization(Shape):
     zipcode: str | None
     country: str | None
     public_key: str = Field(description="Base64; empty when there is none")
+    authenticated_keys: str = Field(
+        description="For authenticated encryption; empty when there are none"
+    )
     collaborations: Many
     nodes: Many
     users: Many

@@ -86,6 +86,8 @@ class Organization(Base):
     zipcode: Mapped[str | None] = mapped_column(String(128))
     country: Mapped[str | None] = mapped_column(String(128))
     public_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    #: For authenticated encryption, as the organization's node gave them; never looked into here.
+    authenticated_keys: Mapped[str | None] = mapped_column(String(256))
 
 
 class Collaboration(Base):
