@@ -71,6 +71,7 @@ def set_up(
     server.on("POST /api/task", (201, {"id": TASK, "name": "n"}))
 
     def make(**options: Any) -> UserClient:
+        options = {"authenticated": True, **options}
         client.setup_encryption(key_file, known_keys=tmp_path / "known", **options)
         server.forget()
         return client
@@ -181,6 +182,23 @@ def test_switched_off_it_is_the_contracts_format(
     assert not (tmp_path / "known").exists()
     with pytest.raises(ValueError, match="not set up"):
         client.util.fingerprint()
+
+
+@pytest.mark.parametrize("switched_on", [True, False])
+def test_by_default_the_organizations_node_decides(
+    set_up: Callable[..., UserClient],
+    server: RecordingServer,
+    publish: Callable[..., None],
+    others: dict[int, OwnKeys],
+    own: OwnKeys,
+    tmp_path: Path,
+    switched_on: bool,
+) -> None:
+    client = set_up(authenticated=None)
+    publish({OWN: own.public.text if switched_on else "", ONE: others[ONE].public.text})
+    ask(client, ONE)
+    assert inputs(server)[0].startswith("v6a1$") == switched_on
+    assert (tmp_path / "known").exists() == switched_on
 
 
 def test_required_it_is_that_or_nothing(

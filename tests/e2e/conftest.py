@@ -3,8 +3,7 @@
 `demo`, `encrypted_demo`
     What the ready file says of a demo that is up and has taught its lesson.
 `sealed_demo`
-    An encrypted one in which our client has used authenticated encryption: others, in the same
-    organization, are refused there.
+    An encrypted one with authenticated encryption.
 `start_demo`
     Starts another one, for a test that kills parts of it.
 """
@@ -37,7 +36,9 @@ def encrypted_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
 
 @pytest.fixture(scope="session")
 def sealed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("sealed"), "--encrypted") as running:
+    with running_demo(
+        tmp_path_factory.mktemp("sealed"), "--encrypted", "--authenticated"
+    ) as running:
         yield running
 
 

@@ -13,8 +13,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from demos import Demo
-
 LESSON = Path(__file__).parents[2] / "examples" / "lesson"
 STEPS = (
     "client",
@@ -121,8 +119,7 @@ def test_the_failing_task_shows_which_node_failed_and_why_but_no_data(
     assert "yes" not in printed
 
 
-def test_the_lesson_runs_encrypted(sealed_demo: Demo, tmp_path: Path) -> None:
-    encrypted_demo = sealed_demo.ready
+def test_the_lesson_runs_encrypted(encrypted_demo: dict[str, Any], tmp_path: Path) -> None:
     lesson = run_steps(encrypted_demo, tmp_path)
     assert answer(lesson["average"]) == pytest.approx(ages(encrypted_demo).mean(), rel=1e-9)
     assert answer(lesson["central_average"]) == pytest.approx(ages(encrypted_demo).mean(), rel=1e-9)

@@ -318,7 +318,9 @@ async def test_a_node_publishes_its_keys(
     server: Any, start_agent: Any, helpers: Any, private_keys: tuple[Path, Path]
 ) -> None:
     server.encrypted, server.authenticated_keys = True, {}
-    await start_agent(encryption={"enabled": True, "private_key": str(private_keys[0])})
+    await start_agent(
+        encryption={"enabled": True, "private_key": str(private_keys[0]), "authenticated": True}
+    )
     expected = OwnKeys.derive(RSACryptor(private_keys[0]).private_key).public.text
     await helpers.wait_until(lambda: server.config_rows)  # it has come up altogether
     assert server.authenticated_keys == {OWN: expected}

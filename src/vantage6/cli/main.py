@@ -82,6 +82,13 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    authenticated: Annotated[
+        bool,
+        typer.Option(
+            "--authenticated",
+            help="With --encrypted: in such a way that the server cannot alter anything either.",
+        ),
+    ] = False,
     runtime: Annotated[
         RuntimeName, typer.Option(help="What the nodes run algorithms with.")
     ] = RuntimeName.PROCESS,
@@ -108,6 +115,7 @@ def demo(
         port=port,
         data_dir=data_dir,
         encrypted=encrypted,
+        authenticated=authenticated,
         runtime=runtime.value,
         ready_file=ready_file,
         exit=exit_,

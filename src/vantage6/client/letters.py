@@ -40,10 +40,13 @@ class Letters:
     ----------
     correspondence : Correspondence
         Of the user's organization.
+    chosen : bool
+        Whether its user asked for authenticated encryption; otherwise its node decides.
     """
 
-    def __init__(self, correspondence: Correspondence) -> None:
+    def __init__(self, correspondence: Correspondence, *, chosen: bool) -> None:
         self._letters = correspondence
+        self._chosen = chosen
 
     @property
     def correspondence(self) -> Correspondence:
@@ -72,7 +75,9 @@ class Letters:
         if published := organization.get("authenticated_keys"):
             letters.admit(letters.organization, PublicKeys.read(published))
             return True
-        return True if letters.required or letters.knows(letters.organization) else None
+        if letters.required or letters.knows(letters.organization):
+            return True
+        return None if self._chosen else False
 
     def keys_of(
         self, receivers: Iterable[int], organizations: Mapping[int, Mapping[str, Any]], ready: bool

@@ -280,7 +280,7 @@ class UserClient(ClientBase):
         self,
         private_key_file: str | Path | None,
         *,
-        authenticated: bool = True,
+        authenticated: bool | None = None,
         require_authenticated: bool = False,
         trusted: Mapping[int, str] | None = None,
         known_keys: str | Path | None = None,
@@ -296,8 +296,8 @@ class UserClient(ClientBase):
             PEM file with the private key. None means that nothing is encrypted.
         authenticated : bool, optional
             Use authenticated encryption with organizations that have it, which protects from the
-            server, too. False for an organization some of whose members use older software.
-            Default True.
+            server, too. All members of your organization then need this software. By default it
+            is used if your organization's node has it switched on.
         require_authenticated : bool, optional
             Send to, and accept from, only organizations that have it. Default False.
         trusted : dict[int, str], optional
@@ -324,7 +324,7 @@ class UserClient(ClientBase):
             if require_authenticated:
                 raise ValueError("Authenticated encryption needs a private key")
             return
-        if not authenticated:
+        if authenticated is False and not require_authenticated:
             return
         try:
             keys = OwnKeys.derive(self.cryptor.private_key)
@@ -334,6 +334,7 @@ class UserClient(ClientBase):
             self.log.warning("No authenticated encryption: %s", error)
             return
         file = Path(known_keys) if known_keys else Path(f"{private_key_file}.known")
+        chosen = bool(authenticated or require_authenticated)
         self._letters = Letters(
             Correspondence(
                 keys,
@@ -342,9 +343,11 @@ class UserClient(ClientBase):
                 required=require_authenticated,
                 trusted=trusted or {},
                 how_to_forget="client.util.forget_fingerprint(<organization id>)",
-            )
+            ),
+            chosen=chosen,
         )
-        self.log.info("The fingerprint of your organization is %s", keys.public.fingerprint)
+        if chosen:
+            self.log.info("The fingerprint of your organization is %s", keys.public.fingerprint)
 
     def setup_collaboration(self, collaboration_id: int) -> None:
         """Choose the collaboration that calls refer to when none is given.

@@ -255,7 +255,9 @@ class Agent:
     def _correspondence(self, cryptor: CryptorBase, identity: Identity) -> Correspondence | None:
         """What this node needs for authenticated encryption, if it uses that."""
         settings = self._config.encryption
-        if not isinstance(cryptor, RSACryptor) or not settings.authenticated:
+        if not isinstance(cryptor, RSACryptor) or not (
+            settings.authenticated or settings.require_authenticated
+        ):
             return None
         try:
             keys = OwnKeys.derive(cryptor.private_key)

@@ -108,23 +108,23 @@ Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 class Encryption(_Section):
     """End-to-end encryption.
 
-    ``authenticated`` false leaves it at the contract's format. ``require_authenticated`` refuses
-    that. ``trusted`` holds fingerprints of other organizations by their ids.
+    ``authenticated`` has authenticated encryption used beside the contract's, for which everybody
+    in the organization needs software that knows it. ``require_authenticated`` refuses the
+    contract's. ``trusted`` holds fingerprints of other organizations by their ids.
     """
 
     enabled: bool
     private_key: Path | None = None
-    authenticated: bool = True
+    authenticated: bool = False
     require_authenticated: bool = False
     trusted: dict[int, Fingerprint] = {}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.require_authenticated and not (self.enabled and self.authenticated):
-            raise ValueError(
-                "require_authenticated needs encryption: set enabled to true, and leave out "
-                "authenticated"
-            )
+        if not self.enabled:
+            for key in ("authenticated", "require_authenticated"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} needs encryption: set enabled to true")
         return self
 
 

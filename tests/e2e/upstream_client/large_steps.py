@@ -3,7 +3,6 @@
 python large_steps.py <ready file of a demo> <bytes>
 """
 
-import inspect
 import json
 import sys
 
@@ -17,10 +16,7 @@ user = next(each for each in demo["users"] if "Researcher" in each["roles"])
 client = Client(server["url"], server["port"], server["api_path"], log_level="error")
 client.authenticate(user["username"], user["password"])
 keys = {each["id"]: each.get("private_key") for each in demo["organizations"]}
-# One organization with both clients: ours has to keep to what the other one understands.
-ours = "authenticated" in inspect.signature(client.setup_encryption).parameters
-options = {"authenticated": False} if ours else {}
-client.setup_encryption(keys[user["organization_id"]], **options)
+client.setup_encryption(keys[user["organization_id"]])
 enabled = client.check_if_blob_store_enabled()
 task = client.task.create(
     collaboration=demo["collaboration"]["id"],

@@ -47,6 +47,7 @@ class Options:
     port: int = 0
     data_dir: Path | None = None
     encrypted: bool | None = None
+    authenticated: bool = False
     runtime: Literal["process", "docker"] = "process"
     ready_file: Path | None = None
     exit: bool = False
@@ -153,6 +154,8 @@ class _Demo:
                     f" {'encrypted' if state.encrypted else 'unencrypted'}. Leave {name} out to"
                     " take it up again, or choose another --data-dir."
                 )
+        if options.authenticated and not state.encrypted:
+            raise DemoError("--authenticated is about encryption: add --encrypted.")
         if not self.folder.database.exists():
             state.network = None
         if state.network is None:
@@ -216,7 +219,13 @@ class _Demo:
     ) -> None:
         for site, (node, organization) in enumerate(zip(nodes, organizations, strict=True)):
             write_node_config(
-                self.folder, site, node, organization, port=self.port, runtime=self._runtime
+                self.folder,
+                site,
+                node,
+                organization,
+                port=self.port,
+                authenticated=self.options.authenticated,
+                runtime=self._runtime,
             )
             child = Child(
                 f"node-{site + 1}",
@@ -279,9 +288,7 @@ class _Demo:
 
         login = network.login("Researcher")
         client, organization = self._log_in(login.username, login.password)
-        # Nodes want everything sealed from an organization that sealed once; whoever tries this
-        # network may do so with other software, too.
-        client.setup_encryption(network.organization(organization).private_key, authenticated=False)
+        client.setup_encryption(network.organization(organization).private_key)
         started = time.perf_counter()
         outcome = run_lesson(client, network, at=organization)
         self.report.lesson(outcome, time.perf_counter() - started)

@@ -51,6 +51,7 @@ def write_node_config(
     organization: Organization,
     *,
     port: int,
+    authenticated: bool,
     runtime: Mapping[str, Any],
 ) -> None:
     """Write a node's configuration; ``runtime`` holds the keys that say how algorithms run."""
@@ -67,6 +68,7 @@ def write_node_config(
             "encryption": {
                 "enabled": organization.private_key is not None,
                 "private_key": organization.private_key,
+                "authenticated": authenticated,
             },
             "logging": _LOGGING,
             "directories": {"data": str(data), "log": str(data)},
