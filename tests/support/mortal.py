@@ -1,0 +1,122 @@
+"""A ``v6`` command that kills itself with SIGKILL at a named point, once it is told to.
+
+``python mortal.py ORDERS LEDGER ARGUMENT...`` runs ``v6 ARGUMENT...``. When it comes to the point
+that the file ORDERS names, it removes the file and dies. LEDGER gets a line whenever an algorithm
+is let go, by whatever runs it: what a node that dies at once could not tell. Nothing of this is in
+the programs themselves: their functions are wrapped here.
+
+The points are in ``mortal_points.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import inspect
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from mortal_points import ALWAYS, POINTS, Wanted, When
+
+ORDERS, LEDGER = (Path(each) for each in sys.argv[1:3])
+
+
+def die_at(point: str) -> None:
+    """Die, if this is where."""
+    try:
+        ordered = ORDERS.read_text()
+    except FileNotFoundError:
+        return
+    if ordered == point:
+        ORDERS.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(line: str) -> None:
+    """Write something down that outlives the process."""
+    with LEDGER.open("a") as file:
+        file.write(f"{line}\n")
+
+
+def wrap(point: str, target: str, when: When, wanted: Wanted = ALWAYS) -> None:
+    """Have a function, ``module:name`` or ``module:Class.name``, die at a point."""
+    owner, name = _find(target)
+    original = inspect.getattr_static(owner, name)
+    wrapped = _wrapped(original, point, when, wanted)
+    setattr(owner, name, functools.wraps(original)(wrapped))
+
+
+def _find(target: str) -> tuple[Any, str]:
+    module, _, path = target.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parts, name = path.split(".")
+    for part in parts:
+        owner = getattr(owner, part)
+    return owner, name
+
+
+def _wrapped(original: Any, point: str, when: When, wanted: Wanted) -> Any:
+    def at(this: When, args: Any, kwargs: Any) -> None:
+        if when == this and wanted(*args, **kwargs):
+            die_at(point)
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        at("before", args, kwargs)
+        if when in ("committed", "told") and wanted(*args, **kwargs):
+            # The first or the last of what a request does when its transaction is through.
+            told = args[0]._told
+            told.insert(0 if when == "committed" else len(told), lambda: die_at(point))
+        result = original(*args, **kwargs)
+        at("after", args, kwargs)
+        return result
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        at("before", args, kwargs)
+        result = await original(*args, **kwargs)
+        at("after", args, kwargs)
+        return result
+
+    async def pieces(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        async for piece in original(*args, **kwargs):
+            yield piece
+            # The consumer has passed the piece on when it asks for the next one.
+            await asyncio.sleep(0.05)
+            at("during", args, kwargs)
+
+    if inspect.isasyncgenfunction(original):
+        return pieces
+    return coroutine if inspect.iscoroutinefunction(original) else plain
+
+
+def main() -> None:
+    """Wrap what this command is made of, and run it."""
+    arguments = sys.argv[3:]
+    role = arguments[0]
+    for name, point in POINTS[role].items():
+        wrap(name, f"vantage6.{role}.{point.target}", point.when, point.wanted)
+    if role == "node":
+        _keep_ledger("vantage6.node.runtimes.process_execution:ProcessExecution.begin")
+    sys.argv = ["v6", *arguments]
+    from vantage6.cli.entry import main as v6
+
+    v6()
+
+
+def _keep_ledger(target: str) -> None:
+    owner, name = _find(target)
+    original = getattr(owner, name)
+
+    def begin(execution: Any, *args: Any, **kwargs: Any) -> Any:
+        note(f"run {execution.run_id} is let go")
+        return original(execution, *args, **kwargs)
+
+    setattr(owner, name, begin)
+
+
+if __name__ == "__main__":
+    main()
