@@ -1,9 +1,9 @@
 """A ``v6`` command that kills itself with SIGKILL at a named point, once it is told to.
 
-``python mortal.py ORDERS LEDGER ARGUMENT...`` runs ``v6 ARGUMENT...``. When it comes to the point
-that the file ORDERS names, it removes the file and dies. LEDGER gets a line whenever an algorithm
-is let go, by whatever runs it: what a node that dies at once could not tell. Nothing of this is in
-the programs themselves: their functions are wrapped here.
+``python mortal.py ORDERS LEDGER OUTPUT ARGUMENT...`` runs ``v6 ARGUMENT...`` each time it is told
+to. When that comes to the point that the file ORDERS names, it removes the file and dies. LEDGER
+gets a line whenever an algorithm is let go, by whatever runs it: what a node that dies at once
+could not tell. Nothing of this is in the programs themselves: their functions are wrapped here.
 
 The points are in ``mortal_points.py``.
 """
@@ -23,7 +23,8 @@ from typing import Any
 
 from mortal_points import ALWAYS, POINTS, Wanted, When
 
-ORDERS, LEDGER = (Path(each) for each in sys.argv[1:3])
+ORDERS, LEDGER, OUTPUT = (Path(each) for each in sys.argv[1:4])
+ARGUMENTS = sys.argv[4:]
 
 
 def die_at(point: str) -> None:
@@ -94,16 +95,35 @@ def _wrapped(original: Any, point: str, when: When, wanted: Wanted) -> Any:
 
 
 def main() -> None:
-    """Wrap what this command is made of, and run it."""
-    arguments = sys.argv[3:]
-    role = arguments[0]
+    """Wrap what the command is made of; then run it for each line that comes in.
+
+    Each time in a process of its own, forked from this one, which has everything imported. What
+    goes out is that process's id, and, when it has ended, its exit code.
+    """
+    role = ARGUMENTS[0]
+    importlib.import_module(f"vantage6.{role}.main")
     for name, point in POINTS[role].items():
         wrap(name, f"vantage6.{role}.{point.target}", point.when, point.wanted)
     if role == "node":
         _keep_ledger("vantage6.node.runtimes.process_execution:ProcessExecution.begin")
-    sys.argv = ["v6", *arguments]
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            return _live()
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    return None
+
+
+def _live() -> None:
     from vantage6.cli.entry import main as v6
 
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(output, number)
+    sys.argv = ["v6", *ARGUMENTS, "--with-parent", str(os.getppid())]
     v6()
 
 

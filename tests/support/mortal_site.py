@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -48,7 +49,8 @@ class Mortal:
     environment: dict[str, str] = field(default_factory=dict)
     #: In front of the interpreter.
     prefix: list[str] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
+    pid: int = 0
+    _maker: subprocess.Popen[bytes] | None = None
 
     @property
     def orders(self) -> Path:
@@ -65,25 +67,22 @@ class Mortal:
         """What it and its predecessors have printed."""
         return (self.folder / "output").read_text()
 
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        assert self.process is not None
-        return self.process.pid
-
     def start(self) -> Self:
         """Start it, for the first time or again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.ledger.touch()
-        mortal = [sys.executable, str(_MORTAL), str(self.orders), str(self.ledger)]
-        with (self.folder / "output").open("ab") as output:
-            self.process = subprocess.Popen(
-                [*self.prefix, *mortal, *self.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+        if self._maker is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.ledger.touch()
+            files = [str(self.folder / name) for name in ("orders", "ledger", "output")]
+            self._maker = subprocess.Popen(
+                [*self.prefix, sys.executable, str(_MORTAL), *files, *self.arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 env={**os.environ, **self.environment},
             )
+        assert self._maker.stdin is not None
+        self._maker.stdin.write(b"\n")
+        self._maker.stdin.flush()
+        self.pid = self._heard()
         return self
 
     def order(self, point: str) -> None:
@@ -94,30 +93,37 @@ class Mortal:
 
     def died(self) -> None:
         """Wait until it has died as it was ordered."""
-        assert self.process is not None
-        try:
-            code = self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"it did not die:\n{self.output[-3000:]}") from None
+        code = self._heard()
         assert code == -signal.SIGKILL, f"it ended with {code}:\n{self.output[-3000:]}"
         assert not self.orders.exists()
+        self.pid = 0
 
     def kill(self) -> None:
         """Kill it now."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        os.kill(self.pid, signal.SIGKILL)
+        self.died()
 
     def end(self) -> int:
         """Stop it as an administrator would; gives its exit code."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            return self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+        os.kill(self.pid, signal.SIGTERM)
+        code = self._heard()
+        self.pid = 0
+        return code
+
+    def clear_away(self) -> None:
+        """End whatever is left of it."""
+        if self._maker is None:
+            return
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+        self._maker.communicate(timeout=PATIENCE)
+
+    def _heard(self) -> int:
+        assert self._maker is not None
+        assert self._maker.stdout is not None
+        ready, _, _ = select.select([self._maker.stdout], [], [], PATIENCE)
+        assert ready, f"nothing was heard of it:\n{self.output[-3000:]}"
+        return int(self._maker.stdout.readline())
 
     def executions(self, run_id: int) -> int:
         """How often the algorithm of a run was let go."""
@@ -251,13 +257,13 @@ def mortal_site(root: Path, *, nodes: int = 1, **node_keys: Any) -> Iterator[Mor
         for number, node in enumerate(made.nodes):
             config = write_node(site, number, node.api_key, **node_keys)
             site.configs.append(config)
-            arguments = ["node", "start", "-c", str(config), "--foreground"]
+            arguments = ["node", "start", "-c", str(config)]
             site.nodes.append(Mortal(arguments, root / f"node-{number}" / "process").start())
         site.online()
         yield site
         codes = [each.end() for each in (*site.nodes, site.server)]
-        assert codes == [0] * len(codes), [each.output[-2000:] for each in site.nodes]
+        # A server ends by the signal that it was sent, when everything is done.
+        assert codes == [*[0] * len(site.nodes), -signal.SIGTERM]
     finally:
         for each in (*site.nodes, site.server):
-            if each.process is not None and each.process.poll() is None:
-                each.kill()
+            each.clear_away()

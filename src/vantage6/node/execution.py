@@ -32,6 +32,8 @@ _START_ATTEMPTS, _START_PAUSE = 2, 1.0
 #: A runtime watches the wall time too; this much later the node no longer trusts it.
 _WALL_TIME_GRACE = 10.0
 _KILL_PATIENCE = 30.0
+#: Seconds after which whoever waits for a run is told that it has not been started yet.
+_SLOW_START = 30.0
 
 
 class Executions:
@@ -131,7 +133,10 @@ class Executions:
         """Start, once more if the runtime failed; to no avail, the run has failed."""
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
-                async with asyncio.timeout(self._site.start_patience):
+                async with (
+                    self._excused_if_slow(work),
+                    asyncio.timeout(self._site.start_patience),
+                ):
                     execution = await self._site.runtime.start(spec)
             except UnknownImage as refusal:
                 self._site.fail(work, TaskStatus.NO_DOCKER_IMAGE, str(refusal))
@@ -158,6 +163,18 @@ class Executions:
         self._site.fail(
             work, TaskStatus.START_FAILED, f"the algorithm could not be started: {problem}"
         )
+
+    @asynccontextmanager
+    async def _excused_if_slow(self, work: Work) -> AsyncIterator[None]:
+        cause = (
+            "the node's runtime has not started it yet; it may be fetching the image, or have "
+            "trouble"
+        )
+        telling = asyncio.get_running_loop().call_later(_SLOW_START, self._site.excuse, work, cause)
+        try:
+            yield
+        finally:
+            telling.cancel()
 
     async def _serve(
         self, work: Work, execution: Execution, task_id: int, token: str, *, started_anew: bool
@@ -186,15 +203,9 @@ class Executions:
         if not self._site.sharing.stdout:
             yield
             return
-        ticket, identity = known(work.entry).ticket, self._site.identity
-        event = {
-            "collaboration_id": identity.collaboration_id,
-            "run_id": ticket.run_id,
-            "task_id": ticket.task_id,
-        }
 
         def tell(lines: str) -> None:
-            self._site.tell("algorithm_log", event | {"log": lines})
+            self._site.tell_log(work, lines)
 
         following = asyncio.ensure_future(follow(self._site.folder(work) / "stdout", tell))
         try:
