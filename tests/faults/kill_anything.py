@@ -43,6 +43,7 @@ from demos import Demo, running_demo
 from vantage6.client import Client
 
 IMAGE = "harbor2.vantage6.ai/demo/average"
+KINDS = ("server", "node", "algorithm", "warm parent")
 # What a node's log says of a run: it was started; its algorithm came to its end.
 STEP = re.compile(r"run (\d+): (started$|ended: exit code 0\b)", re.MULTILINE)
 
@@ -95,10 +96,12 @@ class Killer:
         due = time.monotonic() + self.every
         while busy():
             time.sleep(max(0.0, due - time.monotonic()))
-            kind = self.dice.choice(("server", "node", "algorithm", "warm parent"))
-            # An algorithm lives for a moment only: the next one will do.
+            # An algorithm lives for a moment only: the next one will do, if one comes soon.
+            kind, until = self.dice.choice(KINDS), time.monotonic() + self.every
             while busy() and not self._kill(kind):
-                time.sleep(0.001)
+                time.sleep(0.005)
+                if time.monotonic() > until:
+                    kind = self.dice.choice(KINDS)
             due = max(due + self.every, time.monotonic())
 
     def _kill(self, kind: str) -> bool:
@@ -242,7 +245,7 @@ def main() -> int:
     """Run it; 0 if nothing was lost, stuck or run twice."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--researchers", type=int, default=16)
+    parser.add_argument("--researchers", type=int, default=32)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import yaml
@@ -151,6 +152,12 @@ class MortalSite:
         client.setup_encryption(None)
         return client
 
+    def log_in_again(self) -> None:
+        """Have new clients, when the tokens of the old ones have expired."""
+        password = (self.folder / "root-password").read_text()
+        self.root = self.log_in("root", password)
+        self.client = self.log_in("researcher", _PASSWORD)
+
     def create(self, method: str, *, at: int = 0, **kwargs: Any) -> int:
         """Create a task with one run at an organization; gives its id."""
         task = self.client.task.create(
@@ -189,7 +196,8 @@ class MortalSite:
 
     def runs_left(self, node: int = 0) -> list[str]:
         """Names of the run folders that a node still has."""
-        return [path.name for path in (self.folder / f"node-{node}" / "state" / "runs").iterdir()]
+        state = Path(yaml.safe_load(self.configs[node].read_text())["state_dir"])
+        return [path.name for path in (state / "runs").iterdir()]
 
 
 def _works(action: Callable[[], Any]) -> bool:
@@ -225,16 +233,28 @@ def write_node(site: MortalSite, number: int, api_key: str, **keys: Any) -> Path
 
 
 @contextmanager
-def mortal_site(root: Path, *, nodes: int = 1, **node_keys: Any) -> Iterator[MortalSite]:
-    """Start a server and nodes; all are stopped at the end, and must stop properly."""
+def mortal_site(
+    root: Path,
+    *,
+    nodes: int = 1,
+    port: int = 0,
+    server_environment: Mapping[str, str] = MappingProxyType({}),
+    node_environment: Mapping[str, str] = MappingProxyType({}),
+    node_prefix: Sequence[str] = (),
+    **node_keys: Any,
+) -> Iterator[MortalSite]:
+    """Start a server and nodes; all are stopped at the end, and must stop properly.
+
+    Further keyword arguments go into the nodes' configuration.
+    """
     state, folder = new_state(nodes, encrypted=False), Folder(root)
-    port = free_port()
+    port = port or free_port()
     write_server_config(folder, state, port)
     write_private(folder.root_password, state.root_password)
     server = Mortal(
         ["server", "start", "-c", str(folder.server_config)],
         root / "server-process",
-        {"V6_INIT_SUPER_PASS_FILE": str(folder.root_password)},
+        {"V6_INIT_SUPER_PASS_FILE": str(folder.root_password), **server_environment},
     )
     site = MortalSite(root, server.start(), port)
     try:
@@ -254,11 +274,13 @@ def mortal_site(root: Path, *, nodes: int = 1, **node_keys: Any) -> Iterator[Mor
             roles=[role],
         )
         site.client = site.log_in("researcher", _PASSWORD)
-        for number, node in enumerate(made.nodes):
-            config = write_node(site, number, node.api_key, **node_keys)
+        for number, registered in enumerate(made.nodes):
+            config = write_node(site, number, registered.api_key, **node_keys)
             site.configs.append(config)
             arguments = ["node", "start", "-c", str(config)]
-            site.nodes.append(Mortal(arguments, root / f"node-{number}" / "process").start())
+            process = root / f"node-{number}" / "process"
+            node = Mortal(arguments, process, dict(node_environment), list(node_prefix))
+            site.nodes.append(node.start())
         site.online()
         yield site
         codes = [each.end() for each in (*site.nodes, site.server)]

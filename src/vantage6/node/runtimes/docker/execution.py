@@ -74,6 +74,8 @@ class DockerExecution:
         self._holders = [cell.container] if cell else []
         self._forget = forget
         self._verdict: Ended | None = None
+        #: Whether the engine was gone for a while, and what it did not keep running with it.
+        self._engine_was_away = False
         self._logs_end = asyncio.Event()
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Task[None] | None = None
@@ -166,6 +168,7 @@ class DockerExecution:
                 if is_gone(error):
                     return None
                 log.warning("The engine does not answer (run %s): %s", self.run_id, words(error))
+                self._engine_was_away = True
                 await asyncio.sleep(_AGAIN)
                 continue
             state: dict[str, Any] = found["State"]
