@@ -1,7 +1,8 @@
 """A ``v6`` command that kills itself with SIGKILL at a named point, once it is told to.
 
 ``python mortal.py ORDERS LEDGER OUTPUT ARGUMENT...`` runs ``v6 ARGUMENT...`` each time it is told
-to. When that comes to the point that the file ORDERS names, it removes the file and dies. LEDGER
+to. When that comes to the point that the file ORDERS names, it removes the file and dies (or
+stops, until it is told to go on). LEDGER
 gets a line whenever an algorithm is let go, by whatever runs it: what a node that dies at once
 could not tell. Nothing of this is in the programs themselves: their functions are wrapped here.
 
@@ -30,14 +31,14 @@ ARGUMENTS = sys.argv[4:]
 
 
 def die_at(point: str) -> None:
-    """Die, if this is where."""
+    """Die, or stop until told to go on, if this is where."""
     try:
         ordered = ORDERS.read_text()
     except FileNotFoundError:
         return
-    if ordered == point:
+    if ordered in (point, f"stop: {point}"):
         ORDERS.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL if ordered == point else signal.SIGSTOP)
 
 
 def note(line: str) -> None:

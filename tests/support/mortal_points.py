@@ -84,6 +84,12 @@ NODE: dict[str, Point] = {
     "proxy got a subtask": Point("proxy:_Line._send", "after", _posts_task),
     "proxy passed the subtask on": Point("proxy:_Line._create_task", "after"),
 }  # fmt: skip
+#: In the place of those of processes, with the docker runtime.
+CONTAINERS: dict[str, Point] = {
+    "container image checked": Point("runtimes.docker.images:Images.get", "after"),
+    "container made": Point("runtimes.docker.cells:Cells.take", "after"),
+    "container ended": Point("runtimes.docker.execution:DockerExecution._conclude", "before"),
+}
 SERVER: dict[str, Point] = {
     "task being created": Point("api.task:add_task", "after"),
     "task created": Point("call:Work.tell", "committed", _event("new_task")),
@@ -98,4 +104,4 @@ SERVER: dict[str, Point] = {
     "result about to be told": Point("api.run:propose", "told", _proposal("completed")),
     "result told": Point("events:Events._emit", "after", _event("status_update")),
 }
-POINTS = {"node": NODE, "server": SERVER}
+POINTS = {"node": NODE | CONTAINERS, "server": SERVER}

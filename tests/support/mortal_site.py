@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -99,6 +100,18 @@ class Mortal:
         assert not self.orders.exists()
         self.pid = 0
 
+    def stopped(self) -> None:
+        """Wait until it has stopped as it was ordered."""
+        until(
+            lambda: Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T",
+            "it has stopped",
+        )
+        assert not self.orders.exists()
+
+    def go_on(self) -> None:
+        """Let it go on after a stop."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill it now."""
         os.kill(self.pid, signal.SIGKILL)
@@ -116,7 +129,8 @@ class Mortal:
         if self._maker is None:
             return
         if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self._maker.communicate(timeout=PATIENCE)
 
     def _heard(self) -> int:
@@ -158,7 +172,9 @@ class MortalSite:
         self.root = self.log_in("root", password)
         self.client = self.log_in("researcher", _PASSWORD)
 
-    def create(self, method: str, *, at: int = 0, **kwargs: Any) -> int:
+    def create(
+        self, method: str, *, at: int = 0, databases: Sequence[Any] = (), **kwargs: Any
+    ) -> int:
         """Create a task with one run at an organization; gives its id."""
         task = self.client.task.create(
             collaboration=self.collaboration,
@@ -167,6 +183,7 @@ class MortalSite:
             image=PATIENT,
             description="",
             input_={"method": method, "kwargs": kwargs},
+            databases=list(databases),
         )
         assert "id" in task, task
         return int(task["id"])

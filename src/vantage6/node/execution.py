@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from vantage6.common.task_status import TaskStatus
+from vantage6.common.transport import backoff
 from vantage6.node import environment, outcome
 from vantage6.node.data import DataRefusal
 from vantage6.node.gateway import Reach
@@ -17,6 +19,7 @@ from vantage6.node.runtimes.base import (
     Ended,
     Execution,
     RunSpec,
+    RuntimeAway,
     RuntimeRefusal,
     UnknownImage,
     killed,
@@ -137,7 +140,11 @@ class Executions:
                     self._excused_if_slow(work),
                     asyncio.timeout(self._site.start_patience),
                 ):
-                    execution = await self._site.runtime.start(spec)
+                    execution = await self._start_patiently(work, spec)
+            except RuntimeAway as error:
+                # That was tried for long enough.
+                self._site.fail(work, TaskStatus.START_FAILED, _not_started(str(error)))
+                return
             except UnknownImage as refusal:
                 self._site.fail(work, TaskStatus.NO_DOCKER_IMAGE, str(refusal))
                 return
@@ -160,9 +167,27 @@ class Executions:
             if attempt < _START_ATTEMPTS:
                 work.log.warning("Start failed (%s); trying once more", problem)
                 await asyncio.sleep(_START_PAUSE)
-        self._site.fail(
-            work, TaskStatus.START_FAILED, f"the algorithm could not be started: {problem}"
-        )
+        self._site.fail(work, TaskStatus.START_FAILED, _not_started(problem))
+
+    async def _start_patiently(self, work: Work, spec: RunSpec) -> Execution:
+        """Start, as soon as there is something to start it; engines are restarted too.
+
+        Raises
+        ------
+        RuntimeAway
+            If it stays away.
+        """
+        until = time.monotonic() + self._site.engine_patience
+        for pause in backoff(first=0.5, ceiling=10.0):
+            try:
+                return await self._site.runtime.start(spec)
+            except RuntimeAway as error:
+                if time.monotonic() > until:
+                    raise
+                work.log.warning("%s; trying again", error)
+                self._site.excuse(work, f"it waits: {error}")
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
 
     @asynccontextmanager
     async def _excused_if_slow(self, work: Work) -> AsyncIterator[None]:
@@ -215,6 +240,10 @@ class Executions:
 
     def _exit_on_disk(self, work: Work) -> Ended | None:
         return outcome.read_exit(self._site.folder(work))
+
+
+def _not_started(problem: str) -> str:
+    return f"the algorithm could not be started: {problem}"
 
 
 def _hold(work: Work, execution: Execution) -> None:

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 #: An engine that has not started an algorithm after this long, images pulled, hangs.
 START_PATIENCE = 3600.0
+#: An engine that has been away for this long is not merely being restarted.
+ENGINE_PATIENCE = 300.0
 #: Seconds until the same cause of a delay is told again; the event may have been lost.
 _EXCUSED = 900.0
 
@@ -66,6 +68,7 @@ class Site:
     tunnels: Tunnels = field(default_factory=Tunnels)
     refusal_pause: float = 300.0
     start_patience: float = START_PATIENCE
+    engine_patience: float = ENGINE_PATIENCE
 
     async def on_disk(self, action: Callable[..., T], *arguments: Any) -> T:
         """Call something that writes to the disk without holding up the event loop."""

@@ -13,7 +13,7 @@ from typing import Any
 from docker.errors import APIError
 
 from vantage6.node.runtimes import files
-from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeUnavailable, StartFailed
+from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeAway, StartFailed
 from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_away, is_gone, words
@@ -111,7 +111,7 @@ class DockerRuntime:
             If the image cannot be had.
         StartFailed
             If the engine refuses; nothing was executed.
-        RuntimeUnavailable
+        RuntimeAway
             If there is no engine just now. What it began, if anything, the next attempt removes.
         """
         try:
@@ -120,7 +120,7 @@ class DockerRuntime:
             cause = error.__cause__ if isinstance(error, StartFailed) else error
             if not is_away(cause):
                 raise
-            raise RuntimeUnavailable("The container engine does not answer") from error
+            raise RuntimeAway("the container engine does not answer") from error
 
     async def _start_image(self, spec: RunSpec) -> Execution:
         image = await self._images.get(spec.image)
