@@ -61,13 +61,12 @@ def small_root() -> bytes:
     """A root file system with a shell and what the script calls."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
-        for program in ("/bin/sh", "/bin/sleep"):
-            real = Path(program).resolve()
-            archive.add(real, f"bin/{Path(program).name}")
-            told = subprocess.run(["ldd", real], capture_output=True, text=True, check=True)
-            for word in told.stdout.split():
-                if word.startswith("/"):
-                    archive.add(Path(word).resolve(), word.lstrip("/"))
+        wanted = {"/bin/sh", "/bin/sleep"}
+        for program in tuple(wanted):
+            told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
+            wanted |= {word for word in told.stdout.split() if word.startswith("/")}
+        for name in sorted(wanted):
+            archive.add(Path(name).resolve(), name.lstrip("/"))
         for name in ("mnt", "tmp", "proc", "sys", "dev"):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755

@@ -253,7 +253,7 @@ def main() -> int:
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     home = Path(tempfile.mkdtemp(prefix="v6-faults-"))
-    with running_demo(home, "--keep", "--nodes", str(arguments.nodes)) as demo:
+    with running_demo(home, "--keep", "--nodes", str(arguments.nodes), patience=600) as demo:
         verdict = trial(demo, arguments)
     print(json.dumps(verdict.ends, indent=1, sort_keys=True))
     for name in ("lost", "stuck", "twice"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +21,9 @@ _OPTIONS = (
     ["--iptables=false", "--bridge=none"],
     ["--iptables=false", "--bridge=none", "--storage-driver=vfs"],
 )
+
+
+_ATTEMPTS = 4
 
 
 class OwnEngine:
@@ -40,7 +45,8 @@ class OwnEngine:
         """Start it, for the first time or again; gives why it does not work, or nothing."""
         if shutil.which("dockerd") is None:
             return "dockerd is not installed"
-        for options in _OPTIONS if self._options is None else [self._options]:
+        # Its parts wait only so long for each other: on a busy machine it may take another attempt.
+        for options in _OPTIONS if self._options is None else [self._options] * _ATTEMPTS:
             (self.folder / "pid").unlink(missing_ok=True)
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
@@ -91,13 +97,14 @@ class OwnEngine:
         assert self._process is not None
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                client = self.client()
-            except docker.errors.DockerException:
-                time.sleep(0.1)
-                continue
-            client.close()
-            return True
+            # Not by the library, which leaves its socket open when there is nobody.
+            with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+                probe.settimeout(5)
+                probe.connect(self.host.removeprefix("unix://"))
+                probe.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                if b" 200 " in probe.recv(100):
+                    return True
+            time.sleep(0.1)
         return False
 
     def _end_leftovers(self) -> None:
