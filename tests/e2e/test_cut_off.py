@@ -23,6 +23,8 @@ from servers import free_port
 from vantage6.node.decisions import entries, verify
 from vantage6.node.runtimes.process import sandbox_available
 
+pytestmark = pytest.mark.timeout(300)
+
 NAME = "server.v6.test"
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 HOUR, MONTH = 3600, 30 * 24 * 3600

@@ -21,6 +21,8 @@ import pytest
 from mortal_site import PATIENT, MortalSite, mortal_site, until
 from own_engine import OwnEngine
 
+pytestmark = pytest.mark.timeout(300)
+
 SCRIPT = """
 echo at work
 until [ -e /mnt/gate/open ]; do sleep 0.1; done

@@ -15,6 +15,8 @@ from mortal_points import NODE
 from mortal_site import MortalSite, mortal_site, until
 from vantage6.node.runtimes.process import sandbox_available
 
+pytestmark = pytest.mark.timeout(300)
+
 LARGE = 3 * 1024**2
 #: Where a node may die, and how often the algorithm is executed in all.
 STEPS = {

@@ -17,6 +17,8 @@ from mortal_site import MortalSite, mortal_site, until
 from vantage6.common.exceptions import ServerUnreachableError
 from vantage6.node.runtimes.process import sandbox_available
 
+pytestmark = pytest.mark.timeout(300)
+
 LARGE = 3 * 1024**2
 #: How many tasks there are when the server died while it made one.
 CREATING = {"task being created": 0, "task created": 1, "task told": 1}

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -248,6 +249,7 @@ def main() -> int:
     parser.add_argument("--researchers", type=int, default=32)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
+    parser.add_argument("--minutes", type=float, help="create no more tasks after this time")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     parser.add_argument("--keep", action="store_true", help="leave the demo's folder")
     arguments = parser.parse_args()
@@ -274,11 +276,14 @@ def trial(demo: Demo, arguments: argparse.Namespace) -> Verdict:
     lock, numbers = threading.Lock(), iter(range(10**9))
     killer = Killer(demo, arguments.every, random.Random(arguments.seed))  # noqa: S311
     done = 0
+    latest = math.inf
+    if arguments.minutes is not None:
+        latest = time.monotonic() + 60 * arguments.minutes
 
     def next_number() -> int | None:
         nonlocal done
         with lock:
-            if done >= arguments.tasks:
+            if done >= arguments.tasks or time.monotonic() > latest:
                 return None
             done += 1
             return next(numbers)
@@ -289,7 +294,7 @@ def trial(demo: Demo, arguments: argparse.Namespace) -> Verdict:
     for thread in threads:
         thread.start()
     # The last tasks have to end in peace: what does not is stuck.
-    killer.run(lambda: done < arguments.tasks)
+    killer.run(lambda: done < arguments.tasks and time.monotonic() < latest)
     for thread in threads:
         thread.join()
     created = {id_: kind for r in researchers for id_, kind in r.created.items()}

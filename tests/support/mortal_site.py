@@ -30,7 +30,7 @@ ALGORITHMS = Path(__file__).parents[1] / "e2e" / "algorithms"
 _MORTAL = Path(__file__).with_name("mortal.py")
 _PASSWORD = "Researcher-1!"
 #: How long anything may take on a machine that is busy, in seconds.
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
