@@ -6,7 +6,10 @@ one dies exactly there. The proxy is a part of the node's process.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +71,34 @@ def test_a_node_killed_with_a_run(site: MortalSite, point: str, executions: set[
     assert site.answer(task) == "42"
     assert node.executions(run) in executions
     until(lambda: site.runs_left() == [], "the folders of the run are removed")
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["prepared", "claimed", "image checked", "sandboxed", "running", "ended", "result noted"],
+)
+def test_a_warm_parent_killed_with_a_run(site: MortalSite, point: str) -> None:
+    """What algorithms are forked from is a process of its own; those that run do without it."""
+    node = site.nodes[0]
+    node.order(f"stop: {point}")
+    task = site.create("answer", seconds=0.3 if point == "running" else 0.0)
+    run = site.run_of(task)["id"]
+    node.stopped()
+    parents = warm_parents(node.pid)
+    assert parents
+    for parent in parents:
+        os.kill(parent, signal.SIGKILL)
+    node.go_on()
+    assert site.answer(task) == "42"
+    assert node.executions(run) == 1
+    assert site.answer(site.create("answer")) == "42"
+
+
+def warm_parents(node: int) -> list[int]:
+    """Processes that a node forks algorithms from."""
+    children = Path(f"/proc/{node}/task/{node}/children").read_text().split()
+    names = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return [pid for pid, name in names.items() if b"sandbox/__main__.py" in name]
 
 
 UPLOADING = ["result half uploaded", "result uploaded"]
