@@ -73,7 +73,8 @@ class Mortal:
         """Start it, for the first time or again."""
         if self._maker is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.ledger.touch()
+            for name in ("ledger", "output"):
+                (self.folder / name).touch()
             files = [str(self.folder / name) for name in ("orders", "ledger", "output")]
             self._maker = subprocess.Popen(
                 [*self.prefix, sys.executable, str(_MORTAL), *files, *self.arguments],
