@@ -165,7 +165,7 @@ def test_an_engine_that_hangs_with_a_running_algorithm(place: Place) -> None:
     time.sleep(1.0)
     assert place.site.run_of(first)["status"] == "active"
     second = place.site.create("any", databases=[{"label": "gate"}])
-    place.site.client.task.kill(second)
+    place.site.root.task.kill(second)
     until(lambda: place.site.run_of(second)["status"] == "killed by user", "it is killed")
     place.engine.send(signal.SIGCONT)
     assert place.ends(first)["status"] == "completed"
