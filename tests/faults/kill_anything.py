@@ -1,10 +1,12 @@
 """Kill servers, nodes and algorithms at random moments while tasks go through.
 
-    python tests/faults/kill_anything.py --tasks 200 --kills 20
+    python tests/faults/kill_anything.py --tasks 1000 --every 2
 
-Starts a `v6 demo`, whose supervisor starts again what dies, lets several researchers create
-tasks without pause, and kills with SIGKILL: the server, a node, a running algorithm, each
-`--kills` times. Afterwards it counts, from what the server and the nodes' own logs say:
+Starts a `v6 demo` of three nodes, whose supervisor starts again what dies, lets several
+researchers create tasks without pause, and kills with SIGKILL, every `--every` seconds until the
+last task is created, at random: the server, a node, a running algorithm, or a warm parent, of
+which algorithms are forked. (The proxy is a part of the node's process, and dies with it.)
+Afterwards it counts, from what the server and the nodes' own logs say:
 
 lost
     tasks that were accepted but are gone, or completed without the right answer
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -41,6 +44,7 @@ from demos import Demo, running_demo
 from vantage6.client import Client
 
 IMAGE = "harbor2.vantage6.ai/demo/average"
+KINDS = ("server", "node", "algorithm", "warm parent")
 # What a node's log says of a run: it was started; its algorithm came to its end.
 STEP = re.compile(r"run (\d+): (started$|ended: exit code 0\b)", re.MULTILINE)
 
@@ -54,6 +58,16 @@ def processes_below(pid: int) -> Iterator[int]:
     for child in map(int, children):
         yield child
         yield from processes_below(child)
+
+
+def warm_parents(node: int) -> list[int]:
+    """Processes that a node forks algorithms from."""
+    found = []
+    for path in Path(f"/proc/{node}/task").glob("*/children"):
+        for pid in path.read_text().split():
+            if b"sandbox/__main__.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
 
 
 def running_algorithms(node: int) -> list[int]:
@@ -71,22 +85,25 @@ def running_algorithms(node: int) -> list[int]:
 
 @dataclass
 class Killer:
-    """Kills each kind of process a number of times, at random moments."""
+    """Kills something at random, again and again."""
 
     demo: Demo
-    each: int
-    pause: tuple[float, float]
+    every: float
     dice: random.Random
     killed: Counter[str] = field(default_factory=Counter)
 
     def run(self, busy: Callable[[], bool]) -> None:
-        """Go on until every kind was killed often enough, or nothing is going on."""
-        kinds = ["server", "node", "algorithm"] * self.each
-        self.dice.shuffle(kinds)
-        for kind in kinds:
-            time.sleep(self.dice.uniform(*self.pause))
+        """Go on until nothing is going on any more."""
+        due = time.monotonic() + self.every
+        while busy():
+            time.sleep(max(0.0, due - time.monotonic()))
+            # An algorithm lives for a moment only: the next one will do, if one comes soon.
+            kind, until = self.dice.choice(KINDS), time.monotonic() + self.every
             while busy() and not self._kill(kind):
-                time.sleep(0.001)
+                time.sleep(0.005)
+                if time.monotonic() > until:
+                    kind = self.dice.choice(KINDS)
+            due = max(due + self.every, time.monotonic())
 
     def _kill(self, kind: str) -> bool:
         pids = self.demo.ready["pids"]
@@ -95,12 +112,14 @@ class Killer:
             "server": lambda: [int(pids["server"])],
             "node": lambda: nodes,
             "algorithm": lambda: [pid for node in nodes for pid in running_algorithms(node)],
-        }[kind]()
-        if not candidates:
-            return False
+            "warm parent": lambda: [pid for node in nodes for pid in warm_parents(node)],
+        }[kind]
         try:
-            os.kill(self.dice.choice(candidates), signal.SIGKILL)
-        except ProcessLookupError:
+            found = candidates()
+            if not found:
+                return False
+            os.kill(self.dice.choice(found), signal.SIGKILL)
+        except (ProcessLookupError, FileNotFoundError):
             return False
         self.killed[kind] += 1
         return True
@@ -227,15 +246,16 @@ def main() -> int:
     """Run it; 0 if nothing was lost, stuck or run twice."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--kills", type=int, default=20, help="of server, node and algorithm each")
-    parser.add_argument("--researchers", type=int, default=4)
-    parser.add_argument("--pause", type=float, nargs=2, default=(0.2, 3.0), metavar=("MIN", "MAX"))
+    parser.add_argument("--researchers", type=int, default=32)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two kills")
+    parser.add_argument("--minutes", type=float, help="create no more tasks after this time")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     parser.add_argument("--keep", action="store_true", help="leave the demo's folder")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     home = Path(tempfile.mkdtemp(prefix="v6-faults-"))
-    with running_demo(home, "--keep") as demo:
+    with running_demo(home, "--keep", "--nodes", str(arguments.nodes), patience=600) as demo:
         verdict = trial(demo, arguments)
     print(json.dumps(verdict.ends, indent=1, sort_keys=True))
     for name in ("lost", "stuck", "twice"):
@@ -254,20 +274,16 @@ def main() -> int:
 def trial(demo: Demo, arguments: argparse.Namespace) -> Verdict:
     """Let tasks go through while things are killed, then judge."""
     lock, numbers = threading.Lock(), iter(range(10**9))
-    killer = Killer(
-        demo,
-        arguments.kills,
-        tuple(arguments.pause),
-        random.Random(arguments.seed),  # noqa: S311
-    )
-    killing = threading.Event()
-    killing.set()
+    killer = Killer(demo, arguments.every, random.Random(arguments.seed))  # noqa: S311
     done = 0
+    latest = math.inf
+    if arguments.minutes is not None:
+        latest = time.monotonic() + 60 * arguments.minutes
 
     def next_number() -> int | None:
         nonlocal done
         with lock:
-            if done >= arguments.tasks and not killing.is_set():
+            if done >= arguments.tasks or time.monotonic() > latest:
                 return None
             done += 1
             return next(numbers)
@@ -277,8 +293,8 @@ def trial(demo: Demo, arguments: argparse.Namespace) -> Verdict:
     started = time.monotonic()
     for thread in threads:
         thread.start()
-    killer.run(lambda: any(thread.is_alive() for thread in threads))
-    killing.clear()
+    # The last tasks have to end in peace: what does not is stuck.
+    killer.run(lambda: done < arguments.tasks and time.monotonic() < latest)
     for thread in threads:
         thread.join()
     created = {id_: kind for r in researchers for id_, kind in r.created.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vantage6.node.runtimes.base import Ended, StartFailed, UnknownImage
+from vantage6.node.runtimes.base import Ended, RuntimeAway, StartFailed, UnknownImage
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +46,58 @@ async def test_killed_while_slow_to_start(server: Any, start_agent: Any, helpers
     await server.finished(run_id)
     assert server.runs[run_id]["status"] == "killed by user"
     await agent.stop()
+
+
+async def test_away_for_a_while(server: Any, start_agent: Any, helpers: Any) -> None:
+    class ComesBack(helpers.Runtime):
+        asked = 0
+
+        async def start(self, spec: Any) -> Any:
+            self.asked += 1
+            if self.asked <= 2:
+                raise RuntimeAway("the engine does not answer")
+            return await super().start(spec)
+
+    runtime = ComesBack()
+    run = await until_ended(server, start_agent, runtime)
+    assert run["status"] == "completed"
+    assert len(runtime.started) == 1
+    told = [event["log"] for event in server.lines if event["run_id"] == run["id"]]
+    assert told == ["Organization 'Utrecht': it waits: the engine does not answer."]
+
+
+async def test_away_for_good(server: Any, start_agent: Any, helpers: Any) -> None:
+    class Away(helpers.Runtime):
+        async def start(self, spec: Any) -> Any:
+            raise RuntimeAway("the engine does not answer")
+
+    started = await start_agent(Away())
+    object.__setattr__(started.agent._reconciler._site, "engine_patience", 0.1)
+    run_id = await server.submit()
+    await server.finished(run_id)
+    run = server.runs[run_id]
+    assert run["status"] == "start failed"
+    assert "could not be started: the engine does not answer" in run["log"]
+
+
+async def test_is_slow_and_the_researcher_is_told(
+    server: Any, start_agent: Any, helpers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    class Slow(helpers.Runtime):
+        async def start(self, spec: Any) -> Any:
+            await gate.wait()
+            return await super().start(spec)
+
+    monkeypatch.setattr("vantage6.node.execution._SLOW_START", 0.1)
+    await start_agent(Slow())
+    run_id = await server.submit()
+    await helpers.wait_until(lambda: server.lines)
+    assert "has not started it yet" in server.lines[0]["log"]
+    gate.set()
+    await server.finished(run_id)
+    assert server.runs[run_id]["status"] == "completed"
 
 
 async def test_fails_at_start_once(server: Any, start_agent: Any, helpers: Any) -> None:

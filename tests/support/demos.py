@@ -59,7 +59,7 @@ StartDemo = Callable[..., AbstractContextManager[Demo]]
 
 
 @contextmanager
-def running_demo(home: Path, *options: str) -> Iterator[Demo]:
+def running_demo(home: Path, *options: str, patience: float = START_TIMEOUT) -> Iterator[Demo]:
     """Start a demo and wait until it has taught its lesson and stays up."""
     folder, ready_file, output = home / "demo", home / "ready.json", home / "output.txt"
     command = [sys.executable, "-m", "vantage6.cli", "demo", "--data-dir", str(folder)]
@@ -72,7 +72,7 @@ def running_demo(home: Path, *options: str) -> Iterator[Demo]:
         )
     demo = Demo(process, output, ready_file, folder)
     try:
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + patience
         while "Ctrl-C stops everything" not in output.read_text():
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the demo did not start:\n{output.read_text()}", pytrace=False)

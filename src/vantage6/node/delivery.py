@@ -57,8 +57,7 @@ class Delivery:
             if await self._site.is_closed(work.run_id):
                 work.closed = True
                 return
-            work.log.error("The server does not take the result (%s); trying again later", error)
-            await asyncio.sleep(self._site.refusal_pause)
+            await self._try_later(work, f"The server does not take the result ({error})")
             return
         body = {
             "result": result,
@@ -82,13 +81,18 @@ class Delivery:
             await self._undeliverable(work, final, error)
             return
         if answer.get("id") != work.run_id:
-            work.log.error("What answered is no vantage6 server; trying again later")
-            await asyncio.sleep(self._site.refusal_pause)
+            await self._try_later(work, "What answered is no vantage6 server")
             return
         work.delivered = True
         work.log.info("delivered: %s", final.status)
         if "announced" not in answer:
             self._site.tell_status(work, TaskStatus(final.status))
+
+    async def _try_later(self, work: Work, problem: str) -> None:
+        work.log.error("%s; trying again later", problem)
+        cause = f"it has ended, but its outcome cannot be delivered yet: {problem}"
+        self._site.excuse(work, cause)
+        await asyncio.sleep(self._site.refusal_pause)
 
     async def _apart(self, work: Work, final: Outcome) -> str:
         """The result as it goes into the report: itself, or its name in the payload store."""
@@ -113,8 +117,7 @@ class Delivery:
                 self._site.tell_status(work, TaskStatus.KILLED)
             return
         if error.status_code in (401, 403, 422) or work.replaced:
-            work.log.error("The server refuses the outcome (%s); trying again later", error)
-            await asyncio.sleep(self._site.refusal_pause)
+            await self._try_later(work, f"The server refuses the outcome ({error})")
             return
         await self._replace(work, final, f"the server refuses the outcome: {error}")
 

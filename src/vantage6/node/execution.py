@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from vantage6.common.task_status import TaskStatus
+from vantage6.common.transport import backoff
 from vantage6.node import environment, outcome
 from vantage6.node.data import DataRefusal
 from vantage6.node.gateway import Reach
@@ -17,6 +19,7 @@ from vantage6.node.runtimes.base import (
     Ended,
     Execution,
     RunSpec,
+    RuntimeAway,
     RuntimeRefusal,
     UnknownImage,
     killed,
@@ -32,6 +35,8 @@ _START_ATTEMPTS, _START_PAUSE = 2, 1.0
 #: A runtime watches the wall time too; this much later the node no longer trusts it.
 _WALL_TIME_GRACE = 10.0
 _KILL_PATIENCE = 30.0
+#: Seconds after which whoever waits for a run is told that it has not been started yet.
+_SLOW_START = 30.0
 
 
 class Executions:
@@ -131,8 +136,15 @@ class Executions:
         """Start, once more if the runtime failed; to no avail, the run has failed."""
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
-                async with asyncio.timeout(self._site.start_patience):
-                    execution = await self._site.runtime.start(spec)
+                async with (
+                    self._excused_if_slow(work),
+                    asyncio.timeout(self._site.start_patience),
+                ):
+                    execution = await self._start_patiently(work, spec)
+            except RuntimeAway as error:
+                # That was tried for long enough.
+                self._site.fail(work, TaskStatus.START_FAILED, _not_started(str(error)))
+                return
             except UnknownImage as refusal:
                 self._site.fail(work, TaskStatus.NO_DOCKER_IMAGE, str(refusal))
                 return
@@ -155,9 +167,39 @@ class Executions:
             if attempt < _START_ATTEMPTS:
                 work.log.warning("Start failed (%s); trying once more", problem)
                 await asyncio.sleep(_START_PAUSE)
-        self._site.fail(
-            work, TaskStatus.START_FAILED, f"the algorithm could not be started: {problem}"
+        self._site.fail(work, TaskStatus.START_FAILED, _not_started(problem))
+
+    async def _start_patiently(self, work: Work, spec: RunSpec) -> Execution:
+        """Start, as soon as there is something to start it; engines are restarted too.
+
+        Raises
+        ------
+        RuntimeAway
+            If it stays away.
+        """
+        until = time.monotonic() + self._site.engine_patience
+        for pause in backoff(first=0.5, ceiling=10.0):
+            try:
+                return await self._site.runtime.start(spec)
+            except RuntimeAway as error:
+                if time.monotonic() > until:
+                    raise
+                work.log.warning("%s; trying again", error)
+                self._site.excuse(work, f"it waits: {error}")
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
+
+    @asynccontextmanager
+    async def _excused_if_slow(self, work: Work) -> AsyncIterator[None]:
+        cause = (
+            "the node's runtime has not started it yet; it may be fetching the image, or have "
+            "trouble"
         )
+        telling = asyncio.get_running_loop().call_later(_SLOW_START, self._site.excuse, work, cause)
+        try:
+            yield
+        finally:
+            telling.cancel()
 
     async def _serve(
         self, work: Work, execution: Execution, task_id: int, token: str, *, started_anew: bool
@@ -187,15 +229,9 @@ class Executions:
         if not self._site.sharing.stdout:
             yield
             return
-        ticket, identity = known(work.entry).ticket, self._site.identity
-        event = {
-            "collaboration_id": identity.collaboration_id,
-            "run_id": ticket.run_id,
-            "task_id": ticket.task_id,
-        }
 
         def tell(lines: str) -> None:
-            self._site.tell("algorithm_log", event | {"log": lines})
+            self._site.tell_log(work, lines)
 
         following = asyncio.ensure_future(follow(self._site.folder(work) / "stdout", tell))
         try:
@@ -205,6 +241,10 @@ class Executions:
 
     def _exit_on_disk(self, work: Work) -> Ended | None:
         return outcome.read_exit(self._site.folder(work))
+
+
+def _not_started(problem: str) -> str:
+    return f"the algorithm could not be started: {problem}"
 
 
 def _hold(work: Work, execution: Execution) -> None:

@@ -238,13 +238,15 @@ class Reconciler:
         except Exception as problem:
             if _is_disk_full(problem):
                 work.log.critical("The node cannot %s it: the disk is full", step.value)
+                cause = f"the node cannot {step.value} the run: its disk is full"
             else:
                 work.log.exception("The node failed to %s it", step.value)
-            if step in _FATAL_IN:
                 cause = f"the node failed to {step.value} the run; its log says why"
+            if step in _FATAL_IN:
                 await self._executions.kill(work, cause)
                 self._site.fail(work, TaskStatus.FAILED, cause)
             else:
+                self._site.excuse(work, f"{cause}. It tries again every few seconds")
                 await asyncio.sleep(self._retry_pause)
 
     def _remember(self, run_id: int) -> None:

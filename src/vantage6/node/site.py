@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ T = TypeVar("T")
 
 #: An engine that has not started an algorithm after this long, images pulled, hangs.
 START_PATIENCE = 3600.0
+#: An engine that has been away for this long is not merely being restarted.
+ENGINE_PATIENCE = 300.0
+#: Seconds until the same cause of a delay is told again; the event may have been lost.
+_EXCUSED = 900.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Site:
     tunnels: Tunnels = field(default_factory=Tunnels)
     refusal_pause: float = 300.0
     start_patience: float = START_PATIENCE
+    engine_patience: float = ENGINE_PATIENCE
 
     async def on_disk(self, action: Callable[..., T], *arguments: Any) -> T:
         """Call something that writes to the disk without holding up the event loop."""
@@ -95,6 +101,27 @@ class Site:
                 return True
             raise
         return run.get("finished_at") is not None
+
+    def excuse(self, work: Work, cause: str) -> None:
+        """Tell why a run waits, where its researcher looks: in its log, until it has its own.
+
+        The same cause is told once in a while only.
+        """
+        if time.monotonic() < work.excused.get(cause, 0.0):
+            return
+        work.excused[cause] = time.monotonic() + _EXCUSED
+        self.tell_log(work, outcome.complaint(self.identity.organization_name, cause))
+
+    def tell_log(self, work: Work, lines: str) -> None:
+        """Add lines to a run's log at the server, by an event."""
+        ticket = work.entry.ticket if work.entry is not None else known(work.offer)
+        event = {
+            "collaboration_id": self.identity.collaboration_id,
+            "run_id": ticket.run_id,
+            "task_id": ticket.task_id,
+            "log": lines,
+        }
+        self.tell("algorithm_log", event)
 
     def tell_status(self, work: Work, status: TaskStatus) -> None:
         """Tell whoever watches, by an event."""

@@ -67,6 +67,8 @@ class Work:
     replaced: bool = False
     #: How often the result was handed over apart from the report.
     uploads: int = 0
+    #: Causes of its delays that were told, and when each may be told again (monotonic).
+    excused: dict[str, float] = field(default_factory=dict)
     #: Whether the log of decisions has the end.
     noted: bool = False
     #: Bytes that the algorithm sent to the server itself.

@@ -17,7 +17,7 @@ from typing import Self
 from vantage6.common.transport import backoff
 
 #: A child that has run this many seconds is taken to be healthy: its back-off starts anew.
-HEALTHY_AFTER = 20.0
+HEALTHY_AFTER = 5.0
 #: Seconds a child has to end by itself before it is killed.
 GRACE = 10.0
 

@@ -90,6 +90,10 @@ class RuntimeUnavailable(Exception):
     """The runtime cannot work on this machine at all; the message says what to install or set."""
 
 
+class RuntimeAway(Exception):
+    """What runs algorithms cannot be reached just now; the message says what does not answer."""
+
+
 class Execution(Protocol):
     """One started run."""
 
@@ -142,6 +146,8 @@ class Runtime(Protocol):
         ------
         UnknownImage, StartFailed
             If it did not start.
+        RuntimeAway
+            If there is nothing to start it just now; a later attempt removes what this one began.
         """
         ...
 

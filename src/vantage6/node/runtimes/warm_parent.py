@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -21,8 +22,15 @@ _PROGRAM = Path(__file__).parent / "sandbox" / "__main__.py"
 _START_SECONDS = 120
 _PACKET = 65536
 _ATTEMPTS = 2
+#: How often one is started that somebody kills before it is ready.
+_STARTS = 3
+_DYING_SECONDS = 5.0
 #: Seconds until the next cell is prepared, so that it takes no time from the run that began.
 _REST = 0.05
+
+
+class _KilledEarly(Exception):
+    """Somebody killed a warm parent before it was ready."""
 
 
 def sandbox_available(python: Path | None = None) -> str | None:
@@ -38,20 +46,24 @@ def sandbox_available(python: Path | None = None) -> str | None:
     str or None
         Why not, and what to install or to set; None if all is well.
     """
-    try:
-        outcome = subprocess.run(  # noqa: S603 (the interpreter the node's owner names)
-            [*_command(python or Path(sys.executable)), "--try"],
-            env=_environment(1),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_START_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or b""
-        return f"The sandbox cannot be tried: {error}. {detail.decode(errors='replace')[-500:]}"
-    reason = json.loads(outcome.stdout)["reason"]
-    return None if reason is None else str(reason)
+    for left in reversed(range(_STARTS)):
+        try:
+            outcome = subprocess.run(  # noqa: S603 (the interpreter the node's owner names)
+                [*_command(python or Path(sys.executable)), "--try"],
+                env=_environment(1),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_START_SECONDS,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            if left and getattr(error, "returncode", 0) < 0:
+                continue  # somebody killed it: that says nothing of the sandbox
+            detail = getattr(error, "stderr", None) or b""
+            return f"The sandbox cannot be tried: {error}. {detail.decode(errors='replace')[-500:]}"
+        reason = json.loads(outcome.stdout)["reason"]
+        return None if reason is None else str(reason)
+    raise AssertionError("the last attempt returns")  # pragma: no cover
 
 
 class WarmParent:
@@ -100,9 +112,17 @@ class WarmParent:
                     self.python,
                     self._process.returncode,
                 )
-            await self._discard()
-            channel = self._spawn()
-            await self._greet(channel)
+            for left in reversed(range(_STARTS)):
+                await self._discard()
+                channel = self._spawn()
+                try:
+                    await self._greet(channel)
+                except _KilledEarly as error:
+                    if not left:
+                        raise RuntimeUnavailable(str(error)) from error
+                    _log.warning("%s; starting another", error)
+                else:
+                    return
 
     async def connect(self) -> socket.socket:
         """Have a supervisor forked; gives this end of a connection to it.
@@ -206,9 +226,7 @@ class WarmParent:
         try:
             data = await asyncio.wait_for(loop.sock_recv(channel, _PACKET), _START_SECONDS)
             if not data:
-                raise RuntimeUnavailable(
-                    f"The warm parent under {self.python} ended while it started; see this log"
-                )
+                raise await self._early_end()
             greeting = json.loads(data)
             failures: dict[str, str] = greeting["failures"]
             for needed in (WRAPPER, "sandbox"):
@@ -225,6 +243,20 @@ class WarmParent:
             raise
         for name, reason in failures.items():
             _log.warning("%s could not be loaded in advance by %s: %s", name, self.python, reason)
+
+    async def _early_end(self) -> Exception:
+        """Why a warm parent ended that had not yet said that it is ready."""
+        code = 0
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = await asyncio.to_thread(self._process.wait, _DYING_SECONDS)
+        if code < 0:
+            return _KilledEarly(
+                f"The warm parent under {self.python} was killed by signal {-code} while it started"
+            )
+        return RuntimeUnavailable(
+            f"The warm parent under {self.python} ended while it started; see this log"
+        )
 
     async def _discard(self) -> None:
         if self._channel is not None:

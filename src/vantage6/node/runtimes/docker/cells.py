@@ -93,6 +93,8 @@ class Cells:
         self._services = dict(services)
         self._image = ""
         self._spare: asyncio.Task[Cell] | None = None
+        #: Containers that could not be removed.
+        self._left: set[str] = set()
         self._closing = asyncio.Event()
 
     async def open(self) -> None:
@@ -161,12 +163,17 @@ class Cells:
         await self.remove(cell.container)
 
     async def remove(self, container: str) -> None:
-        """Remove a container with all that belongs to it; one that is gone is no fault."""
+        """Remove a container with all that belongs to it; one that is gone is no fault.
+
+        What cannot be removed now, by an engine that is away, is when the next cell is made.
+        """
+        self._left.discard(container)
         try:
             await self._engine.call(self._remove, container)
         except Unreachable as error:
             if not is_gone(error):
-                log.error("Container %s cannot be removed: %s", container[:12], words(error))
+                log.error("Container %s cannot be removed yet: %s", container[:12], words(error))
+                self._left.add(container)
 
     def _remove(self, container: str) -> None:
         api = self._engine.api
@@ -184,6 +191,8 @@ class Cells:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _REST)
             raise StartFailed("the node is stopping")
+        for container in tuple(self._left):
+            await self.remove(container)
         return await self._make()
 
     async def _make(self, network: str | None = None) -> Cell:

@@ -143,6 +143,16 @@ def is_gone(error: Exception) -> bool:
     return isinstance(error, APIError) and error.response is not None and error.status_code == 404
 
 
+def is_away(error: BaseException | None) -> bool:
+    """Whether a call failed because there is no engine just now, or one that says nothing."""
+    return isinstance(
+        error,
+        requests.exceptions.ConnectionError
+        | requests.exceptions.Timeout
+        | requests.exceptions.ChunkedEncodingError,
+    )
+
+
 def container_options(
     engine: Engine, name: str, ulimits: Sequence[Ulimit], **host: Any
 ) -> dict[str, Any]:

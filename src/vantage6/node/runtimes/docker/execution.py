@@ -31,6 +31,8 @@ _AGAIN = 2.0
 #: Seconds for the rest of the log to arrive after the end.
 _LOG_SECONDS = 10.0
 _frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
+#: The engine's word for an exit code that it could not learn.
+_UNKNOWN = 255
 _ABANDONED = Ended(None, "abandoned")
 
 
@@ -74,6 +76,8 @@ class DockerExecution:
         self._holders = [cell.container] if cell else []
         self._forget = forget
         self._verdict: Ended | None = None
+        #: Whether the engine was gone for a while, and what it did not keep running with it.
+        self._engine_was_away = False
         self._logs_end = asyncio.Event()
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Task[None] | None = None
@@ -166,6 +170,7 @@ class DockerExecution:
                 if is_gone(error):
                     return None
                 log.warning("The engine does not answer (run %s): %s", self.run_id, words(error))
+                self._engine_was_away = True
                 await asyncio.sleep(_AGAIN)
                 continue
             state: dict[str, Any] = found["State"]
@@ -214,6 +219,8 @@ class DockerExecution:
         if self._verdict is _ABANDONED:
             return _ABANDONED
         ended = self._verdict or judge(state, written, limits)
+        if self._engine_was_away and self._verdict is None and _was_killed(state):
+            ended = Ended(None, "the container engine ended while it ran, and it with the engine")
         try:
             files.write_exit(folder, ended)
         except OSError:
@@ -234,6 +241,10 @@ def judge(state: dict[str, Any] | None, written: int, limits: Limits) -> Ended:
     if code == 128 + signal.SIGXCPU:
         return Ended(None, _out_of_time(limits))
     return exit_codes.judge(code)
+
+
+def _was_killed(state: dict[str, Any] | None) -> bool:
+    return state is None or int(state.get("ExitCode", 0)) in (128 + signal.SIGKILL, _UNKNOWN)
 
 
 def _too_much_output(limits: Limits) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 from docker.errors import APIError
 
 from vantage6.node.runtimes import files
-from vantage6.node.runtimes.base import Execution, RunSpec, StartFailed
+from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeAway, StartFailed
 from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
-from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
+from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_away, is_gone, words
 from vantage6.node.runtimes.docker.execution import (
     Container,
     DockerExecution,
@@ -111,7 +111,18 @@ class DockerRuntime:
             If the image cannot be had.
         StartFailed
             If the engine refuses; nothing was executed.
+        RuntimeAway
+            If there is no engine just now. What it began, if anything, the next attempt removes.
         """
+        try:
+            return await self._start_image(spec)
+        except (StartFailed, *Unreachable) as error:
+            cause = error.__cause__ if isinstance(error, StartFailed) else error
+            if not is_away(cause):
+                raise
+            raise RuntimeAway("the container engine does not answer") from error
+
+    async def _start_image(self, spec: RunSpec) -> Execution:
         image = await self._images.get(spec.image)
         if not image.runnable:
             raise StartFailed(
