@@ -51,7 +51,7 @@ from vantage6.server.config import ServerConfig
 from vantage6.server.description.document import describe
 from vantage6.server.events import Events
 from vantage6.server.metrics import ServerMetrics
-from vantage6.server.model.database import POOL_SIZE, Database
+from vantage6.server.model.database import Database
 from vantage6.server.payloads.housekeeping import Housekeeping
 from vantage6.server.pool import Pool
 from vantage6.server.presence import FLUSH_SECONDS, Presence
@@ -61,6 +61,7 @@ from vantage6.server.sockets import Sockets, make_socket_server
 from vantage6.server.start import prepare, signing_key
 from vantage6.server.stores import Stores
 from vantage6.server.telemetry import trace
+from vantage6.server.threads import Threads
 from vantage6.web import errors
 from vantage6.web.front import Front, RateLimit
 from vantage6.web.links import Links
@@ -83,28 +84,29 @@ _METHODS = {
 }
 _ROUTERS: list[APIRouter] = [
     module.router
+    # Routes are looked through in this order: what is asked for most comes first.
     for module in (
-        health,
+        task,
+        run,
+        task_status,
         token,
-        password,
-        recovery,
+        health,
+        event,
+        blobstream,
+        node,
         user,
         organization,
         collaboration,
         study,
-        node,
-        task,
-        task_status,
-        run,
         kill,
-        event,
+        password,
+        recovery,
         role,
         rule,
         algorithm_store,
         port,
         vpn,
         column,
-        blobstream,
     )
 ]
 # Each takes 19 MiB while it works. A queue that is full is worked off in a second or two.
@@ -163,6 +165,7 @@ class Application:
             events=events,
             presence=Presence(database),
             links=Links(config.api_path, _METHODS),
+            threads=Threads(database.dialect),
             hashing=Pool("hashing", _HASHING_THREADS, _HASHING_QUEUE, niceness=_HASHING_NICENESS),
             mailroom=Pool("mailroom", _MAIL_THREADS, _MAIL_QUEUE),
             limits=Limits(config.rate_limits),
@@ -247,7 +250,6 @@ class Application:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         services, events = self.services, self.services.events
-        anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE
         events.open()
         if events.bus is not None:
             events.bus.open(events.hear, self._bus_is_back)
@@ -255,8 +257,12 @@ class Application:
         if services.config.prometheus.enabled:
             services.metrics.open(services.config.ip, services.config.metrics_port)
         background = [
+            asyncio.create_task(services.threads.keep_flowing()),
             asyncio.create_task(self._housekeeping.run()),
-            *(asyncio.create_task(_every(seconds, act)) for seconds, act in self._background),
+            *(
+                asyncio.create_task(_every(seconds, act, services.threads))
+                for seconds, act in self._background
+            ),
         ]
         try:
             yield
@@ -288,12 +294,12 @@ class Application:
                 log.warning("Nothing more can be stored: %s", type(error).__name__)
 
 
-async def _every(seconds: float, action: Callable[[], None]) -> None:
+async def _every(seconds: float, action: Callable[[], None], threads: Threads) -> None:
     failed = False
     while True:
         await asyncio.sleep(seconds)
         try:
-            await anyio.to_thread.run_sync(action)
+            await threads.aside(action)
             failed = False
         except SQLAlchemyError as error:
             # A database that is away now is tried again next time; said once.

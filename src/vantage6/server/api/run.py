@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from vantage6.common.task_status import ALIVE, TransitionError
 from vantage6.server.auth.caller import Caller
 from vantage6.server.auth.containers import container_token
 from vantage6.server.auth.tokens import Kind
 from vantage6.server.auth.visibility import visible
-from vantage6.server.call import ByAnyone, ByNode, Work
+from vantage6.server.call import ByAnyone, ByNode, Call, Work
 from vantage6.server.model.blobs import attach, is_blob
 from vantage6.server.model.json_rows import json_rows
 from vantage6.server.model.runs import LockedRun, Proposal, announce_status, lock_run, propose
 from vantage6.server.model.tables import AlgorithmPort, Node, Payload, Run, Task
+from vantage6.server.model.text_bytes import text_bytes
 from vantage6.server.payloads.intake import claim, keep_apart
 from vantage6.web.errors import bad_request, not_found, unauthorized
 from vantage6.web.links import Links
-from vantage6.web.pagination import AnyRow, AnySelect, Paged
+from vantage6.web.pagination import AnyRow, AnySelect, Heavy, Paged
 from vantage6.web.parameters import Body, Flag, Include, Moment
 from vantage6.web.responses import JSON, timestamp
 from vantage6.web.rules import Operation
@@ -98,6 +101,9 @@ def _result_query() -> AnySelect:
 RUNS = _run_query()
 #: Runs with their task and result.
 RESULTS = _result_query()
+#: Bytes of what may be large of a row of the one and of the other.
+RUN_WEIGHT = text_bytes(Payload.input, Payload.log)
+RESULT_WEIGHT = text_bytes(Payload.result)
 
 
 def run_json(row: AnyRow, link: Links, *, task: Any = None) -> dict[str, Any]:
@@ -255,31 +261,39 @@ def _must_view(caller: Caller, task: Task) -> None:
 @router.get("/run")
 def list_runs(
     call: ByAnyone, page: Paged, include: Include, filters: Annotated[Filters, Depends()]
-) -> JSON:
+) -> Response:
     """List runs, newest first."""
     with call.read() as work:
         as_json = _run_with_task if "task" in include.check(("task",)) else run_json
-        return page.fetch(
+        return page.fetch_heavy(
             work.db,
             RUNS.where(*filters.where(work.db, work.caller)),
-            lambda rows: [as_json(row, work.link) for row in rows],
+            Heavy(
+                Run.id,
+                RUN_WEIGHT,
+                lambda _, rows: [as_json(row, work.link) for row in rows],
+                call.services.database.read,
+            ),
             sort=_SORT,
             default=Run.id.desc(),
-            key=Run.id,
         )
 
 
 @router.get("/result", tags=["result"])
-def list_results(call: ByAnyone, page: Paged, filters: Annotated[Filters, Depends()]) -> JSON:
+def list_results(call: ByAnyone, page: Paged, filters: Annotated[Filters, Depends()]) -> Response:
     """List results, newest first."""
     with call.read() as work:
-        return page.fetch(
+        return page.fetch_heavy(
             work.db,
             RESULTS.where(*filters.where(work.db, work.caller)),
-            lambda rows: [result_json(row, work.link) for row in rows],
+            Heavy(
+                Run.id,
+                RESULT_WEIGHT,
+                lambda _, rows: [result_json(row, work.link) for row in rows],
+                call.services.database.read,
+            ),
             sort=_SORT,
             default=Run.id.desc(),
-            key=Run.id,
         )
 
 
@@ -308,7 +322,7 @@ def get_result(call: ByAnyone, id_: int) -> JSON:
 
 
 @router.patch("/run/{id_:int}")
-def update_run(
+async def update_run(
     call: ByNode,
     id_: int,
     body: RunChange,
@@ -329,7 +343,21 @@ def update_run(
     """A node proposes a change of its run; the server accepts or refuses it."""
     if body.result is not None and len(body.result) > call.services.config.inline_payload_limit:
         # From a node that knows no other way.
-        body.result = keep_apart(call, body.result)
+        body.result = await keep_apart(call, body.result)
+    wanted = _Wanted(container_token_wanted, announce, brief)
+    return await call.services.threads.write(_update, call, id_, body, wanted)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a change of a run is to be answered with, or to cause, beside the change."""
+
+    container_token: bool
+    announce: bool
+    brief: bool
+
+
+def _update(call: Call, id_: int, body: RunChange, wanted: _Wanted) -> JSON:
     with call.write() as work:
         locked = lock_run(work, id_)
         if locked is None:
@@ -347,14 +375,14 @@ def update_run(
         if body.result is not None and is_blob(body.result):
             claim(work, [body.result])
             attach(work.db, [(id_, body.result)])
-        if brief:
+        if wanted.brief:
             answer = _state_json(run)
         else:
             answer = run_json(work.db.execute(RUNS.where(Run.id == id_)).one(), work.link)
-        if announce:
+        if wanted.announce:
             announce_status(work, run)
             answer["announced"] = True
-        if container_token_wanted and run.status in ALIVE:
+        if wanted.container_token and run.status in ALIVE:
             answer["container_token"] = container_token(call.services.tokens, caller, run.task)
             answer["request_id"] = run.task.request_id
         return JSON(answer)

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 from sqlalchemy.orm import Session
 
 from vantage6.common.task_status import has_task_finished
@@ -96,10 +94,10 @@ def _check_uploader(work: Work) -> None:
             raise Refusal(403, f"The task has already finished with '{task.status}'")
 
 
-def keep_apart(call: Call, text: str) -> str:
+async def keep_apart(call: Call, text: str) -> str:
     """Put a text that came inline, though it is large, into the store; gives its name.
 
-    For worker threads. Lists of runs would otherwise have to carry it.
+    Lists of runs would otherwise have to carry it.
 
     Raises
     ------
@@ -111,8 +109,8 @@ def keep_apart(call: Call, text: str) -> str:
         for piece in blob_form(text):
             yield piece
 
-    name = announce(call)
-    anyio.from_thread.run(store, call.services, name, pieces())
+    name = await call.services.threads.write(announce, call)
+    await store(call.services, name, pieces())
     return name
 
 
@@ -156,4 +154,4 @@ async def _write(services: Services, action: Callable[[Session], T]) -> T:
         with services.database.write() as db:
             return action(db)
 
-    return await anyio.to_thread.run_sync(work)
+    return await services.threads.write(work)
