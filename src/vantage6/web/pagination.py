@@ -50,12 +50,19 @@ class Heavy:
         Makes items of rows; further statements go to the session it gets.
     again : callable
         Opens another transaction that reads.
+    by_its_parts
+        Whether the rows are light, and only what ``as_json`` adds to them is not.
     """
 
     key: InstrumentedAttribute[Any]
     weight: ColumnElement[int]
     as_json: Callable[[Session, Sequence[Any]], list[Any]]
     again: Callable[[], AbstractContextManager[Session]]
+    by_its_parts: bool = False
+
+
+def _weight(weights: Sequence[tuple[Any, int]]) -> int:
+    return sum(weight for _, weight in weights)
 
 
 def _batches(weights: Sequence[tuple[Any, int]]) -> Iterator[list[Any]]:
@@ -164,15 +171,22 @@ class Page:
         """
         order = self.order(sort, default)
         page = self._limited(statement, order)
-        if self.size > _NEVER_WEIGHED:
+        if heavy.by_its_parts:
+            rows = db.execute(page.add_columns(heavy.key, heavy.weight)).all()
+            weights = [(row[-2], row[-1]) for row in rows]
+            if _weight(weights) <= MOST_BYTES:
+                return self.envelope(heavy.as_json(db, rows), self._total(db, statement, len(rows)))
+        elif self.size > _NEVER_WEIGHED:
             weighed = page.with_only_columns(heavy.key, heavy.weight, maintain_column_froms=True)
-            weights = [(key, weight) for key, weight in db.execute(weighed)]
-            if sum(weight for _, weight in weights) > MOST_BYTES:
-                links, headers = self._surroundings(self._total(db, statement, len(weights)))
-                batches = _batches(weights)
-                # The transaction is not kept open until the reader has taken everything.
-                pieces = _pieces(batches, partial(_load, statement.order_by(*order), heavy), links)
-                return StreamingResponse(pieces, headers=headers, media_type=JSON.media_type)
+            weights = [(row[0], row[1]) for row in db.execute(weighed)]
+        else:
+            weights = []
+        if _weight(weights) > MOST_BYTES:
+            links, headers = self._surroundings(self._total(db, statement, len(weights)))
+            load = partial(_load, statement.order_by(*order), heavy)
+            # The transaction is not kept open until the reader has taken everything.
+            pieces = _pieces(_batches(weights), load, links)
+            return StreamingResponse(pieces, headers=headers, media_type=JSON.media_type)
         if self._sort:
             keys = page.with_only_columns(heavy.key, maintain_column_froms=True)
             page = statement.where(heavy.key.in_(keys)).order_by(*order)

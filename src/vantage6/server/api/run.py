@@ -21,7 +21,9 @@ from vantage6.server.model.json_rows import json_rows
 from vantage6.server.model.runs import LockedRun, Proposal, announce_status, lock_run, propose
 from vantage6.server.model.tables import AlgorithmPort, Node, Payload, Run, Task
 from vantage6.server.model.text_bytes import text_bytes
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.intake import claim, keep_apart
+from vantage6.server.payloads.long_texts import WithResult, long_text
 from vantage6.web.errors import bad_request, not_found, unauthorized
 from vantage6.web.links import Links
 from vantage6.web.pagination import AnyRow, AnySelect, Heavy, Paged
@@ -30,6 +32,7 @@ from vantage6.web.responses import JSON, timestamp
 from vantage6.web.rules import Operation
 
 router = APIRouter(tags=["run"])
+_with_result = APIRouter(route_class=WithResult)
 
 _SORT = {
     "id": Run.id,
@@ -321,7 +324,7 @@ def get_result(call: ByAnyone, id_: int) -> JSON:
         return JSON(result_json(_find(work, RESULTS, id_), work.link))
 
 
-@router.patch("/run/{id_:int}")
+@_with_result.patch("/run/{id_:int}")
 async def update_run(
     call: ByNode,
     id_: int,
@@ -341,9 +344,13 @@ async def update_run(
     ] = False,
 ) -> JSON:
     """A node proposes a change of its run; the server accepts or refuses it."""
-    if body.result is not None and len(body.result) > call.services.config.inline_payload_limit:
-        # From a node that knows no other way.
-        body.result = await keep_apart(call, body.result)
+    if body.result is not None:
+        result = long_text(call.request, body.result) or body.result
+        if len(result) > call.services.config.inline_payload_limit:
+            # From a node that knows no other way.
+            body.result = await keep_apart(call, result)
+        elif isinstance(result, LongText):
+            body.result = result.whole()
     wanted = _Wanted(container_token_wanted, announce, brief)
     return await call.services.threads.write(_update, call, id_, body, wanted)
 
@@ -386,3 +393,6 @@ def _update(call: Call, id_: int, body: RunChange, wanted: _Wanted) -> JSON:
             answer["container_token"] = container_token(call.services.tokens, caller, run.task)
             answer["request_id"] = run.task.request_id
         return JSON(answer)
+
+
+router.include_router(_with_result)

@@ -39,7 +39,9 @@ from vantage6.server.model.tables import (
     TaskDatabase,
     User,
 )
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.intake import claim, keep_apart
+from vantage6.server.payloads.long_texts import WithInputs, long_text
 from vantage6.server.stores import Algorithm
 from vantage6.web.errors import bad_request, lacks_permission, not_found
 from vantage6.web.links import Links
@@ -49,6 +51,7 @@ from vantage6.web.responses import JSON, timestamp
 from vantage6.web.rules import Operation
 
 router = APIRouter(tags=["task"])
+_with_inputs = APIRouter(route_class=WithInputs)
 log = logging.getLogger(__name__)
 
 _SORT = {
@@ -66,6 +69,8 @@ _SORT = {
     "init_org_id": Task.init_org_id,
     "init_user_id": Task.init_user_id,
 }
+# Characters that are decoded in less time than a thread takes to begin.
+_QUICKLY_READ = 64 * 1024
 _INCLUDES = ("runs", "results")
 
 
@@ -223,6 +228,7 @@ def list_tasks(
                 _weight(wanted),
                 lambda db, rows: _with_includes(db, link, [row[0] for row in rows], wanted),
                 call.services.database.read,
+                by_its_parts=True,
             ),
             sort=_SORT,
             default=Task.id.desc(),
@@ -284,7 +290,7 @@ def _must_view_tasks_of(work: Work, user_id: int) -> None:
     work.caller.must("task", Operation.VIEW, organization=organization_id, owner=user_id)
 
 
-@router.post("/task", status_code=201)
+@_with_inputs.post("/task", status_code=201)
 async def create_task(call: ByUserOrContainer, body: NewTask) -> JSON:
     """Create a task, with one run per organization.
 
@@ -301,35 +307,43 @@ async def make_task(call: Call, body: NewTask) -> JSON:
     Refusal
         With the reason.
     """
+    inline = [
+        (item, long_text(call.request, item.input) or item.input)
+        for item in body.organizations
+        if not is_blob(item.input)
+    ]
+    readable = await _readable(call, [text for _, text in inline])
     algorithm = None
     if body.store_id is not None and call.token.kind is Kind.USER:
-        url = await run_in_threadpool(_store_url, call, body)
+        url = await run_in_threadpool(_store_url, call, body, readable)
         wanted = errand(call, url, body.server_url)
         algorithm = await call.services.stores.algorithm(wanted, body.image)
-    readable = await _keep_large_apart(call, body)
+    limit = call.services.config.inline_payload_limit
+    for (item, text), plain in zip(inline, readable, strict=True):
+        # Encrypted ones stay: the page's form of them is none for the store.
+        if plain and len(text) > limit:
+            item.input = await keep_apart(call, text)
+        elif isinstance(text, LongText):
+            item.input = text.whole()
     return await call.services.threads.write(_add, call, body, algorithm, readable)
 
 
-def _store_url(call: Call, body: NewTask) -> str:
-    inputs = [item.input for item in body.organizations if not is_blob(item.input)]
-    readable = [is_readable(text) for text in inputs]
+async def _readable(call: Call, texts: Sequence[str | LongText]) -> list[bool]:
+    """Which inputs are readable; many or long ones are looked at in a thread."""
+
+    def look() -> list[bool]:
+        return [is_readable(text) for text in texts]
+
+    if sum(map(len, texts)) <= _QUICKLY_READ:
+        return look()
+    return await call.services.threads.aside(look)
+
+
+def _store_url(call: Call, body: NewTask, readable: Sequence[bool]) -> str:
     with call.read() as work:
         store = check_new_task(work.db, work.caller, body, readable).store
         assert store is not None  # noqa: S101 (a user named one)
         return store.url
-
-
-async def _keep_large_apart(call: Call, body: NewTask) -> list[bool]:
-    """Put large inputs into the store; gives which of those that came inline are readable."""
-    readable = []
-    for item in body.organizations:
-        if is_blob(item.input):
-            continue
-        readable.append(is_readable(item.input))
-        # Encrypted ones stay: the page's form of them is none for the store.
-        if readable[-1] and len(item.input) > call.services.config.inline_payload_limit:
-            item.input = await keep_apart(call, item.input)
-    return readable
 
 
 def _add(call: Call, body: NewTask, algorithm: Algorithm | None, readable: Sequence[bool]) -> JSON:
@@ -396,3 +410,6 @@ def delete_task(call: ByUser, id_: int) -> JSON:
         )
         delete_tasks(work, Task.id == id_)
     return JSON({"msg": f"Task id={id_} and its subtasks are deleted"})
+
+
+router.include_router(_with_inputs)

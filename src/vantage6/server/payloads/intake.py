@@ -15,6 +15,7 @@ from vantage6.server.auth.tokens import Kind
 from vantage6.server.call import Call, Work
 from vantage6.server.model import blobs
 from vantage6.server.model.tables import Task
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.store import PIECE, NoSuchPayload, StoreError, StoreFull
 from vantage6.server.services import Services
 from vantage6.web.errors import Refusal, bad_request, lacks_permission, not_found, unauthorized
@@ -94,7 +95,7 @@ def _check_uploader(work: Work) -> None:
             raise Refusal(403, f"The task has already finished with '{task.status}'")
 
 
-async def keep_apart(call: Call, text: str) -> str:
+async def keep_apart(call: Call, text: str | LongText) -> str:
     """Put a text that came inline, though it is large, into the store; gives its name.
 
     Lists of runs would otherwise have to carry it.
@@ -106,7 +107,7 @@ async def keep_apart(call: Call, text: str) -> str:
     """
 
     async def pieces() -> AsyncIterator[bytes]:
-        for piece in blob_form(text):
+        for piece in blob_form(text if isinstance(text, str) else text.pieces):
             yield piece
 
     name = await call.services.threads.write(announce, call)
