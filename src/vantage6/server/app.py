@@ -51,17 +51,16 @@ from vantage6.server.config import ServerConfig
 from vantage6.server.description.document import describe
 from vantage6.server.events import Events
 from vantage6.server.metrics import ServerMetrics
-from vantage6.server.model.database import Database
+from vantage6.server.model.database import POOL_SIZE, Database
 from vantage6.server.payloads.housekeeping import Housekeeping
 from vantage6.server.pool import Pool
 from vantage6.server.presence import FLUSH_SECONDS, Presence
 from vantage6.server.processes import BEAT_SECONDS, FOLLOW_SECONDS, Processes, new_process_id
 from vantage6.server.services import Services
 from vantage6.server.sockets import Sockets, make_socket_server
-from vantage6.server.start import prepare, signing_key
+from vantage6.server.start import StartRefused, prepare, signing_key
 from vantage6.server.stores import Stores
 from vantage6.server.telemetry import trace
-from vantage6.server.threads import Threads
 from vantage6.web import errors
 from vantage6.web.front import Front, RateLimit
 from vantage6.web.links import Links
@@ -165,7 +164,6 @@ class Application:
             events=events,
             presence=Presence(database),
             links=Links(config.api_path, _METHODS),
-            threads=Threads(database.dialect),
             hashing=Pool("hashing", _HASHING_THREADS, _HASHING_QUEUE, niceness=_HASHING_NICENESS),
             mailroom=Pool("mailroom", _MAIL_THREADS, _MAIL_QUEUE),
             limits=Limits(config.rate_limits),
@@ -195,6 +193,26 @@ class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
         await self._front(scope, receive, send)
+
+    def open_metrics(self) -> None:
+        """Open the exporter of metrics, if it is configured; it closes with the application.
+
+        Raises
+        ------
+        StartRefused
+            If its port cannot be had.
+        """
+        config = self.services.config
+        if not config.prometheus.enabled:
+            return
+        try:
+            self.services.metrics.open(config.ip, config.metrics_port)
+        except OSError as error:
+            raise StartRefused(
+                f"Metrics cannot be offered at {config.ip}:{config.metrics_port}: "
+                f"{error.strerror or error}. Choose another 'prometheus.exporter_port', or end "
+                "what uses this one"
+            ) from error
 
     def stop_waiting(self) -> None:
         """Answer everybody who waits for something: the server is about to stop."""
@@ -226,7 +244,7 @@ class Application:
             api.add_middleware(
                 CORSMiddleware,
                 allow_origins=exact,
-                allow_origin_regex="|".join(patterns) or None,
+                allow_origin_regex="|".join(f"(?:{pattern})" for pattern in patterns) or None,
                 allow_methods=["*"],
                 allow_headers=["*"],
                 expose_headers=["total-count", "Link", HEADER],
@@ -250,19 +268,14 @@ class Application:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         services, events = self.services, self.services.events
+        anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE
         events.open()
         if events.bus is not None:
             events.bus.open(events.hear, self._bus_is_back)
         await anyio.to_thread.run_sync(self._processes.beat)
-        if services.config.prometheus.enabled:
-            services.metrics.open(services.config.ip, services.config.metrics_port)
         background = [
-            asyncio.create_task(services.threads.keep_flowing()),
             asyncio.create_task(self._housekeeping.run()),
-            *(
-                asyncio.create_task(_every(seconds, act, services.threads))
-                for seconds, act in self._background
-            ),
+            *(asyncio.create_task(_every(seconds, act)) for seconds, act in self._background),
         ]
         try:
             yield
@@ -294,12 +307,12 @@ class Application:
                 log.warning("Nothing more can be stored: %s", type(error).__name__)
 
 
-async def _every(seconds: float, action: Callable[[], None], threads: Threads) -> None:
+async def _every(seconds: float, action: Callable[[], None]) -> None:
     failed = False
     while True:
         await asyncio.sleep(seconds)
         try:
-            await threads.aside(action)
+            await anyio.to_thread.run_sync(action)
             failed = False
         except SQLAlchemyError as error:
             # A database that is away now is tried again next time; said once.

@@ -16,7 +16,6 @@ from vantage6.server.payloads.store import PayloadStore
 from vantage6.server.pool import Pool
 from vantage6.server.presence import Presence
 from vantage6.server.stores import Stores
-from vantage6.server.threads import Threads
 from vantage6.web.links import Links
 
 
@@ -34,7 +33,6 @@ class Services:
     metrics: ServerMetrics
     #: This process, among those that share a database.
     process: str
-    threads: Threads
     # Password hashing is slow on purpose; its own few threads keep it from stalling the others.
     hashing: Pool
     # Mails about accounts are written and sent after the answer.

@@ -134,7 +134,7 @@ class Sockets:
     async def connect(self, sid: str, environ: dict[str, Any], _auth: Any = None) -> None:
         """Identify whoever connected, by the token of the handshake."""
         try:
-            session = await self._services.threads.write(
+            session = await anyio.to_thread.run_sync(
                 self._identify, environ.get("HTTP_AUTHORIZATION")
             )
         except ExpiredToken:
@@ -193,7 +193,7 @@ class Sockets:
         if self._services.events.closing:
             return  # everybody goes: `Processes.leave` writes it down at once
         await self._say(session, f"{session.name} left room ")
-        await self._services.threads.write(self._gone, session)
+        await anyio.to_thread.run_sync(self._gone, session)
 
     def _gone(self, session: Connection) -> None:
         services = self._services
@@ -279,7 +279,7 @@ class Sockets:
                 "%r sent a log of run %s, which is not its own", session.name, _run_id(data)
             )
             return
-        await self._services.threads.write(self._append_log, run["run_id"], text)
+        await anyio.to_thread.run_sync(self._append_log, run["run_id"], text)
         payload = {"run_id": run["run_id"], "task_id": run["task_id"], "log": text}
         await self._sio.emit("algorithm_log", payload, room=session.rooms, namespace=NAMESPACE)
 
@@ -304,7 +304,7 @@ class Sockets:
 
     async def node_info_update(self, session: Connection, data: dict[str, Any]) -> None:
         """Keep what a node shares of its configuration while it is connected."""
-        await self._services.threads.write(self._store_config, session.id, flatten(data))
+        await anyio.to_thread.run_sync(self._store_config, session.id, flatten(data))
 
     def _store_config(self, node_id: int, config: list[list[str]]) -> None:
         with self._services.database.write() as db:

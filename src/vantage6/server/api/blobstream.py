@@ -38,7 +38,7 @@ async def status(call: ByAnyone) -> JSON:
 @router.post("/blobstream", status_code=201, openapi_extra={"requestBody": {"content": _BYTES}})
 async def upload(call: ByAnyone, request: Request) -> JSON:
     """Upload an input or result; it waits a day for the task or run that names it."""
-    name = await call.services.threads.write(intake.announce, call)
+    name = await anyio.to_thread.run_sync(intake.announce, call)
     try:
         await intake.store(call.services, name, _chunks(request))
     except ClientDisconnect:

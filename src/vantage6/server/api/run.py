@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from vantage6.common.task_status import ALIVE, TransitionError
@@ -352,7 +353,7 @@ async def update_run(
         elif isinstance(result, LongText):
             body.result = result.whole()
     wanted = _Wanted(container_token_wanted, announce, brief)
-    return await call.services.threads.write(_update, call, id_, body, wanted)
+    return await run_in_threadpool(_update, call, id_, body, wanted)
 
 
 @dataclass(frozen=True)

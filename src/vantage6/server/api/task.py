@@ -325,7 +325,7 @@ async def make_task(call: Call, body: NewTask) -> JSON:
             item.input = await keep_apart(call, text)
         elif isinstance(text, LongText):
             item.input = text.whole()
-    return await call.services.threads.write(_add, call, body, algorithm, readable)
+    return await run_in_threadpool(_add, call, body, algorithm, readable)
 
 
 async def _readable(call: Call, texts: Sequence[str | LongText]) -> list[bool]:
@@ -336,7 +336,7 @@ async def _readable(call: Call, texts: Sequence[str | LongText]) -> list[bool]:
 
     if sum(map(len, texts)) <= _QUICKLY_READ:
         return look()
-    return await call.services.threads.aside(look)
+    return await run_in_threadpool(look)
 
 
 def _store_url(call: Call, body: NewTask, readable: Sequence[bool]) -> str:

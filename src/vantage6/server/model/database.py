@@ -13,8 +13,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
+from vantage6.server.model.gate import Gate
+
 #: Connections kept open; as many as requests are worked on at a time.
 POOL_SIZE = 16
+# Of them so many at a moment, see `gate.py`; a database over a network leaves time to others.
+_AT_WORK = {"sqlite": 1, "postgresql": 4}
 _BUSY_TIMEOUT_SECONDS = 30
 # Any number that no other program takes in the same database.
 _ADVISORY_LOCK = 0x7632367376
@@ -75,20 +79,28 @@ class Database:
                 os.close(os.open(url.database, os.O_CREAT | os.O_EXCL, 0o600))
         # SQLite has one writer at a time: queueing here is fair, its busy handler sleeps.
         self._writer = threading.Lock()
+        self._gate = Gate(_AT_WORK[self.dialect])
         if self.dialect == "sqlite":
             _prepare_sqlite(self.engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that changes nothing."""
-        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        with (
+            self._gate.passed(),
+            Session(self.engine, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back by an exception."""
         if self.dialect != "sqlite":
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            with (
+                self._gate.passed(),
+                Session(self.engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
                 yield session
             return
         engine = self.engine.execution_options(sqlite_write=True)

@@ -47,17 +47,19 @@ class LongText:
 class Cutter:
     """Cuts long texts out of a JSON document.
 
-    Only base64 or encrypted ones are kept; any other becomes ``!``.
-
     Parameters
     ----------
     key : str
         The key whose values are meant.
     depth : int
         How many brackets are open there; others of that name are left alone.
+    refused
+        Whether a text that is neither base64 nor encrypted will be refused anyway: ``!`` then
+        takes its place. Otherwise it is left where it is.
     """
 
-    def __init__(self, key: str, depth: int) -> None:
+    def __init__(self, key: str, depth: int, *, refused: bool) -> None:
+        self._refused = refused
         self._key = key.encode()
         self._where = depth
         self._prefix = secrets.token_hex(16)
@@ -122,6 +124,8 @@ class Cutter:
                 self._cut = _Cut()
                 self._cut.take(bytes(self._rest[self._begin :]))
                 del self._rest[self._begin :]
+        if self._cut is not None and not self._cut.encoded and not self._refused:
+            self._put_back(self._cut)
         if end == len(chunk):
             return end
         if chunk[end : end + 1] == b"\\":  # an escape that goes on in the next part
@@ -130,10 +134,17 @@ class Cutter:
         self._end_text()
         return end + 1
 
+    def _put_back(self, cut: _Cut) -> None:
+        self._rest += cut.as_json()
+        self._cut, self._meant = None, False
+
     def _end_text(self) -> None:
         if self._cut is not None:
-            text, self._cut = self._cut.finish(), None
-            if text is None:
+            cut, self._cut = self._cut, None
+            text = cut.finish()
+            if text is None and not self._refused:
+                self._rest += cut.as_json()
+            elif text is None:
                 self._rest += _NOT_ENCODED
             else:
                 name = f"{self._prefix}{len(self.texts)}"
@@ -148,40 +159,45 @@ class _Cut:
     """A text that is being cut out."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] | None = []
+        self._pieces: list[bytes] = []
         self._held = b""
+        self.encoded = True
 
     def take(self, piece: bytes) -> None:
-        if self._pieces is None:
+        """Take more of it, unless it is no base64."""
+        if not self.encoded:
             return
-        if self._held:
-            piece, self._held = self._held + piece, b""
+        piece, self._held = self._held + piece, b""
         if b"\\" in piece:
             last = piece.rfind(b"\\")
             if piece[last : last + 2] == b"\\u" and len(piece) - last < _LONGEST_ESCAPE:
                 piece, self._held = piece[:last], piece[last:]
-        self._add(piece)
+        plain = _plain(piece)
+        if plain is None:
+            self.encoded, self._held = False, piece + self._held
+        elif plain:
+            self._pieces.append(plain)
 
     def finish(self) -> LongText | None:
+        """The text; None if it is no base64."""
         if self._held:  # an escape that is none
-            self._pieces = None
-        return None if self._pieces is None else LongText(self._pieces)
+            self.encoded = False
+        return LongText(self._pieces) if self.encoded else None
 
-    def _add(self, piece: bytes) -> None:
-        if piece.translate(None, _ENCODED):
-            self._pieces = None
-        elif b"\\" in piece:
-            try:
-                text = json.loads(b'"' + piece + b'"')
-            except ValueError:
-                text = "!"
-            if _ENCODED_TEXT.fullmatch(text):
-                self._keep(text.encode())
-            else:
-                self._pieces = None
-        else:
-            self._keep(piece)
+    def as_json(self) -> bytes:
+        """What was taken so far, as it may stand in the document."""
+        pieces = [json.dumps(piece.decode("ascii"))[1:-1].encode() for piece in self._pieces]
+        return b"".join(pieces) + self._held
 
-    def _keep(self, piece: bytes) -> None:
-        if self._pieces is not None and piece:
-            self._pieces.append(piece)
+
+def _plain(piece: bytes) -> bytes | None:
+    """A part of a JSON text without its escapes; None if there is something else than base64."""
+    if piece.translate(None, _ENCODED):
+        return None
+    if b"\\" not in piece:
+        return piece
+    try:
+        text = json.loads(b'"' + piece + b'"')
+    except ValueError:
+        return None
+    return text.encode() if _ENCODED_TEXT.fullmatch(text) else None

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import NoReturn, TypeVar
 
+import anyio.to_thread
 from sqlalchemy.orm import Session
 
 from vantage6.server.model import blobs
@@ -76,7 +77,7 @@ class Housekeeping:
     async def collect(self) -> None:
         """Delete what no run needs; what the store does not delete now is tried again later."""
         last = ""
-        while names := await self._services.threads.aside(self._garbage, last):
+        while names := await anyio.to_thread.run_sync(self._garbage, last):
             gone = [name for name in names if await self._delete(name)]
             if gone:
                 await self._write(partial(blobs.forget, names=gone))
@@ -99,4 +100,4 @@ class Housekeeping:
             with self._services.database.write() as db:
                 return action(db)
 
-        return await self._services.threads.aside(work)
+        return await anyio.to_thread.run_sync(work)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 from sqlalchemy.orm import Session
 
 from vantage6.common.task_status import has_task_finished
@@ -110,7 +111,7 @@ async def keep_apart(call: Call, text: str | LongText) -> str:
         for piece in blob_form(text if isinstance(text, str) else text.pieces):
             yield piece
 
-    name = await call.services.threads.write(announce, call)
+    name = await anyio.to_thread.run_sync(announce, call)
     await store(call.services, name, pieces())
     return name
 
@@ -155,4 +156,4 @@ async def _write(services: Services, action: Callable[[Session], T]) -> T:
         with services.database.write() as db:
             return action(db)
 
-    return await services.threads.write(work)
+    return await anyio.to_thread.run_sync(work)

@@ -29,6 +29,7 @@ def long_text(request: Request, text: str) -> LongText | None:
 class _WithLongTexts(APIRoute):
     key: str
     depth: int
+    refused: bool
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -39,7 +40,7 @@ class _WithLongTexts(APIRoute):
             # Nobody is listened to for so long who cannot show a token.
             services: Services = request.app.state.services
             services.tokens.verify(request.headers.get("authorization"))
-            cutter = Cutter(self.key, self.depth)
+            cutter = Cutter(self.key, self.depth, refused=self.refused)
             try:
                 async for chunk in request.stream():
                     for begin in range(0, len(chunk), PIECE):
@@ -66,10 +67,10 @@ def _is_short(request: Request) -> bool:
 class WithInputs(_WithLongTexts):
     """``{"organizations": [{"input": …}]}``."""
 
-    key, depth = "input", 3
+    key, depth, refused = "input", 3, True
 
 
 class WithResult(_WithLongTexts):
     """``{"result": …}``."""
 
-    key, depth = "result", 1
+    key, depth, refused = "result", 1, False
