@@ -93,17 +93,26 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that is committed at the end, or rolled back by an exception."""
+    def write(self, *, lasting: bool = True) -> Iterator[Session]:
+        """A transaction that is committed at the end, or rolled back by an exception.
+
+        Parameters
+        ----------
+        lasting
+            Whether what is committed survives a power cut. What is true only while this process
+            lives, such as who is connected, need not, and then nobody waits for the disk.
+        """
         if self.dialect != "sqlite":
             with (
                 self._gate.passed(),
                 Session(self.engine, expire_on_commit=False) as session,
                 session.begin(),
             ):
+                if not lasting:
+                    session.execute(text("SET LOCAL synchronous_commit TO OFF"))
                 yield session
             return
-        engine = self.engine.execution_options(sqlite_write=True)
+        engine = self.engine.execution_options(sqlite_write=True, sqlite_lasting=lasting)
         with (
             self._writer,
             Session(engine, expire_on_commit=False) as session,
@@ -218,5 +227,12 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # A read that turns into a write fails when another write came between: say so at once.
-        writes = connection.get_execution_options().get("sqlite_write")
-        connection.connection.driver_connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        writes = options.get("sqlite_write")
+        driver = connection.connection.driver_connection
+        if writes:
+            synchronous = "FULL" if options.get("sqlite_lasting", True) else "NORMAL"
+            if connection.info.get("synchronous", "FULL") != synchronous:
+                driver.execute(f"PRAGMA synchronous={synchronous}")
+                connection.info["synchronous"] = synchronous
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
