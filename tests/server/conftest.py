@@ -149,9 +149,9 @@ class Server:
         write = database.write
 
         @contextmanager
-        def undone() -> Iterator[Any]:
+        def undone(**options: Any) -> Iterator[Any]:
             try:
-                with write() as db:
+                with write(**options) as db:
                     yield db
                     raise _Undo
             except _Undo:

@@ -61,6 +61,12 @@ def test_the_environment_wins_over_the_file(
         ("redis: {uri: http://x}", "redis.uri (line 9): must begin with redis://"),
         ("rabbitmq: {uri: redis://x}", "must begin with amqp:// or amqps://"),
         ("max_body_mb: -1", "max_body_mb (line 9)"),
+        (
+            "cors_allowed_origins: ['https://a.example', 'https://[a-z.example']",
+            "cors_allowed_origins.1 (line 9): neither an origin nor a regular expression",
+        ),
+        ("cors_allowed_origins: 'https://(.example'", "cors_allowed_origins.0 (line 9): neither"),
+        ("cors_allowed_origins: ['(?i)https://a[0-9]']", "(line 9): neither an origin"),
         ("rate_limit: {burst: 3}", "rate_limit.requests_per_second (line 9): is required"),
         ("jwt_secret_key: short", "fewer than 32"),
         ("redis: {uri: redis://x}\nrabbitmq: {uri: amqp://x}", "two ways to do one thing"),
@@ -73,6 +79,13 @@ def test_a_mistake_is_told_with_its_line_and_what_is_allowed(
         load(tmp_path, f"{MINIMAL}{line}\n")
     assert told in str(error.value)
     assert "short" not in str(error.value).replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize("origin", ["*", "https://a.example", r"https://[a-z]+\.example\.org"])
+def test_origins_may_be_all_one_or_an_expression(tmp_path: Path, origin: str) -> None:
+    assert load(tmp_path, f"{MINIMAL}cors_allowed_origins: '{origin}'\n").cors_allowed_origins == [
+        origin
+    ]
 
 
 def test_a_mistake_in_the_environment_is_told_with_the_variable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -143,6 +144,17 @@ def test_metrics_tell_of_requests_runs_sockets_and_the_process(tmp_path: Path) -
         "process_resident_memory_bytes",
     ):
         assert name in text
+
+
+def test_a_metrics_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        prometheus = {"enabled": True, "exporter_port": port}
+        server = start(tmp_path, sqlite(tmp_path), prometheus=prometheus)
+        assert server.process.wait(timeout=90) == 1
+    assert f"Metrics cannot be offered at 127.0.0.1:{port}: Address already in use" in server.log
+    assert "'prometheus.exporter_port'" in server.log
+    assert "Traceback" not in server.log
 
 
 def test_log_lines_as_json_carry_the_request(tmp_path: Path) -> None:

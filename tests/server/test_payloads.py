@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import errno
+import json
 import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 from starlette.requests import ClientDisconnect
 
 from payload_site import LARGE, PayloadSite
@@ -244,6 +246,114 @@ def test_a_page_of_runs_or_results_stays_small_whatever_is_stored(site: PayloadS
         assert len(answer.content) < 50_000, path
     sizes = site.server.rows(select(Payload.input)) + site.server.rows(select(Payload.result))
     assert max(map(len, sizes)) == 36
+
+
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    [
+        ("/run?per_page=50", {"input", "log"}),
+        ("/run?per_page=50&include=task&sort=-status,id", {"input", "log"}),
+        ("/run?per_page=11&page=2", {"input", "log"}),
+        ("/result?per_page=50&sort=id", {"result"}),
+        ("/task?per_page=50&include=runs&include=results", {"input", "log", "result"}),
+    ],
+)
+def test_a_heavy_page_comes_in_pieces_and_is_the_same(
+    site: PayloadSite, monkeypatch: pytest.MonkeyPatch, path: str, columns: set[str]
+) -> None:
+    for number in range(15):
+        runs = {site.org: "completed", site.other: "active"}
+        task = site.server.task(site.collaboration, site.org, runs=runs)
+        for run in site.server.runs(task):
+            with site.server.services.database.write() as db:
+                db.execute(
+                    update(Payload)
+                    .where(Payload.run_id == run)
+                    .values(input="i" * 1000, log="l" * number, result="r" * 1000)
+                )
+    at_once = site.user.request("GET", path)
+    monkeypatch.setattr("vantage6.web.pagination.MOST_BYTES", 2500)
+    with site.server.statements() as statements:
+        in_pieces = site.user.request("GET", path)
+    assert in_pieces.json() == at_once.json()
+    assert len(in_pieces.json()["data"]) >= 11
+    for name in ("total-count", "link", "content-type", "access-control-expose-headers"):
+        assert in_pieces.headers[name] == at_once.headers[name]
+    assert "content-length" not in in_pieces.headers
+    reading = [
+        each
+        for each in statements
+        if "length(" not in each and any(f"payload.{name}" in each for name in columns)
+    ]
+    assert len(reading) >= 5  # no statement reads more than a few
+
+    # What is gone when its turn comes is left out.
+    monkeypatch.setattr("vantage6.web.pagination._load", lambda *_: b"")
+    assert site.user.request("GET", path).json() == {**at_once.json(), "data": []}
+
+
+def test_more_large_inputs_than_threads_come_in_at_once(site: PayloadSite) -> None:
+    """Each is noted, written and used by threads: none may wait for one that another one holds."""
+    with ThreadPoolExecutor(20) as clients:
+        answers = list(clients.map(lambda _: site.create(LARGE.decode()), range(20)))
+    assert [answer.status_code for answer in answers] == [201] * 20
+    assert len(site.files) == 20
+
+
+@pytest.mark.parametrize("size", [200_000, 300_000, 1_200_000])
+def test_an_input_is_taken_as_it_is_whatever_its_size_and_spelling(
+    site: PayloadSite, size: int
+) -> None:
+    text = base64.b64encode(
+        b'{"method": "\xc3\xa9\xc3\xbf\xc3\xbe' + b"?>" * (size // 3) + b'"}'
+    ).decode()
+    assert {"/", "+"} & set(text)
+    body = {
+        "organizations": [{"id": site.org, "input": text}],
+        "collaboration_id": site.collaboration,
+        "image": "image",
+        "name": "a task",
+    }
+    for spelled in (text, text.replace("/", "\\/").replace("+", "\\u002B")):
+        document = json.dumps(body).replace(text, spelled)
+        headers = {
+            "Authorization": f"Bearer {site.user.token}",
+            "Content-Type": "application/json",
+        }
+        answer = site.server.http.post("/api/task", content=document, headers=headers)
+        assert answer.status_code == 201, answer.text
+        [run] = site.server.runs(answer.json()["id"])
+        shown = site.node.get(f"/run/{run}").json()["input"]
+        if len(text) > 2**20:
+            shown = site.node.get(f"/blobstream/{shown}").text
+        assert shown == text
+
+
+def test_a_large_input_that_is_no_base64_is_refused_with_its_place(site: PayloadSite) -> None:
+    for bad in ("{" + "A" * 400_000, "A" * 400_000 + "\u00e9", "A" * 400_000 + "\n{"):
+        answer = site.create(bad)
+        assert answer.status_code == 400
+        [told] = answer.json()["errors"]["organizations"]["0"]["input"]
+        assert told.startswith("Plain text")
+
+
+def test_a_large_result_in_any_text_is_kept(site: PayloadSite) -> None:
+    for text in ("A" * 400_000, "é{" * 200_000, "A" * 300_000 + "\\" * 5):
+        task = site.create("e30=").json()["id"]
+        [run] = site.server.runs(task)
+        assert site.finish(run, text).status_code == 200
+        assert site.user.get(f"/result/{run}").json()["result"] == text
+
+
+def test_nobody_is_listened_to_for_long_without_a_token(site: PayloadSite) -> None:
+    def body() -> Iterator[bytes]:
+        yield b'{"organizations": [{"input": "'
+        for _ in range(10):
+            yield b"A" * 100_000
+        pytest.fail("all of it was read")
+
+    answer = site.server.http.post("/api/task", content=body())
+    assert answer.status_code == 401
 
 
 def test_others_are_answered_while_large_payloads_come_in(site: PayloadSite) -> None:

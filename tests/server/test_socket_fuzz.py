@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -286,6 +288,29 @@ def test_frames_of_no_protocol_end_at_most_their_own_connection(
             one.open()
             one.answered()
         other.answered()
+
+
+def test_a_client_that_says_that_it_closes_is_closed_at_once(live: Live, harmless: None) -> None:
+    with raw(live, (Kind.NODE, 11)) as other, raw(live, (Kind.USER, 21)) as one:
+        one.answered()
+        one.socket.send("1")
+        with pytest.raises(ConnectionClosed):
+            # It would otherwise be let go when its next pong does not come, in 85 s.
+            one.until("nothing that is ever said", seconds=20)
+        other.answered()
+
+
+def test_a_poll_ends_when_its_client_says_that_it_closes(live: Live) -> None:
+    headers = {"Authorization": f"Bearer {live.token(Kind.USER, 21)}"}
+    polling = {"EIO": "4", "transport": "polling"}
+    with httpx.Client(base_url=live.url, headers=headers, timeout=20) as http:
+        opened = http.get("/socket.io/", params=polling)
+        polling["sid"] = json.loads(opened.text[1:])["sid"]
+        with ThreadPoolExecutor(1) as waiting:
+            poll = waiting.submit(http.get, "/socket.io/", params=polling)
+            time.sleep(0.2)
+            assert http.post("/socket.io/", params=polling, content="1").status_code < 500
+            assert poll.result(20).status_code < 500
 
 
 @BOUNDED

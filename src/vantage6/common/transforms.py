@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -145,24 +146,36 @@ def through(transform: Transform, stream: Iterable[bytes]) -> Iterator[bytes]:
         yield made
 
 
-def blob_form(text: str) -> Iterator[bytes]:
+def blob_form(text: str | Iterable[bytes]) -> Iterator[bytes]:
     """The string form of an input or result, encrypted or not, as the payload store has it.
+
+    Parameters
+    ----------
+    text
+        As one text, or as pieces of which the first is longer than any header.
 
     Raises
     ------
     ValueError
         If it is neither base64 nor an encrypted message.
     """
-    start = text.find("$", text.find("$", 0, _MAX_HEADER) + 1, _MAX_HEADER) + 1
+    pieces = iter(_cut(text) if isinstance(text, str) else text)
+    first = next(pieces, b"")
+    start = first.find(b"$", first.find(b"$", 0, _MAX_HEADER) + 1, _MAX_HEADER) + 1
     encrypted = start > 0
     if encrypted:
-        yield text[:start].encode("ascii")
+        yield first[:start]
+        first = first[start:]
     decoder = Decoder()
-    for begin in range(start, len(text), PIECE):
-        piece = text[begin : begin + PIECE].encode("ascii")
+    for piece in chain((first,), pieces):
         yield decoder.update(piece) if encrypted else piece
     if encrypted and (rest := decoder.finish()):
         yield rest
+
+
+def _cut(text: str) -> Iterator[bytes]:
+    for begin in range(0, len(text), PIECE):
+        yield text[begin : begin + PIECE].encode("ascii")
 
 
 def fits_inline(size: int, limit: int) -> bool:

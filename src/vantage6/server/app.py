@@ -58,7 +58,7 @@ from vantage6.server.presence import FLUSH_SECONDS, Presence
 from vantage6.server.processes import BEAT_SECONDS, FOLLOW_SECONDS, Processes, new_process_id
 from vantage6.server.services import Services
 from vantage6.server.sockets import Sockets, make_socket_server
-from vantage6.server.start import prepare, signing_key
+from vantage6.server.start import StartRefused, prepare, signing_key
 from vantage6.server.stores import Stores
 from vantage6.server.telemetry import trace
 from vantage6.web import errors
@@ -83,28 +83,29 @@ _METHODS = {
 }
 _ROUTERS: list[APIRouter] = [
     module.router
+    # Routes are looked through in this order: what is asked for most comes first.
     for module in (
-        health,
+        task,
+        run,
+        task_status,
         token,
-        password,
-        recovery,
+        health,
+        event,
+        blobstream,
+        node,
         user,
         organization,
         collaboration,
         study,
-        node,
-        task,
-        task_status,
-        run,
         kill,
-        event,
+        password,
+        recovery,
         role,
         rule,
         algorithm_store,
         port,
         vpn,
         column,
-        blobstream,
     )
 ]
 # Each takes 19 MiB while it works. A queue that is full is worked off in a second or two.
@@ -193,6 +194,26 @@ class Application:
         """ASGI."""
         await self._front(scope, receive, send)
 
+    def open_metrics(self) -> None:
+        """Open the exporter of metrics, if it is configured; it closes with the application.
+
+        Raises
+        ------
+        StartRefused
+            If its port cannot be had.
+        """
+        config = self.services.config
+        if not config.prometheus.enabled:
+            return
+        try:
+            self.services.metrics.open(config.ip, config.metrics_port)
+        except OSError as error:
+            raise StartRefused(
+                f"Metrics cannot be offered at {config.ip}:{config.metrics_port}: "
+                f"{error.strerror or error}. Choose another 'prometheus.exporter_port', or end "
+                "what uses this one"
+            ) from error
+
     def stop_waiting(self) -> None:
         """Answer everybody who waits for something: the server is about to stop."""
         self.services.events.close()
@@ -223,7 +244,7 @@ class Application:
             api.add_middleware(
                 CORSMiddleware,
                 allow_origins=exact,
-                allow_origin_regex="|".join(patterns) or None,
+                allow_origin_regex="|".join(f"(?:{pattern})" for pattern in patterns) or None,
                 allow_methods=["*"],
                 allow_headers=["*"],
                 expose_headers=["total-count", "Link", HEADER],
@@ -252,8 +273,6 @@ class Application:
         if events.bus is not None:
             events.bus.open(events.hear, self._bus_is_back)
         await anyio.to_thread.run_sync(self._processes.beat)
-        if services.config.prometheus.enabled:
-            services.metrics.open(services.config.ip, services.config.metrics_port)
         background = [
             asyncio.create_task(self._housekeeping.run()),
             *(asyncio.create_task(_every(seconds, act)) for seconds, act in self._background),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -199,6 +200,17 @@ class OpenTelemetry(_Section):
     endpoint: Annotated[str, _of_scheme("http", "https")]
 
 
+def _origin(text: str) -> str:
+    if text != "*":
+        try:
+            re.compile(f"(?:{text})")
+        except re.error as error:
+            raise ValueError(
+                f"neither an origin nor a regular expression of origins: {error}"
+            ) from None
+    return text
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -233,7 +245,9 @@ class ServerConfig(_Section):
     vpn_server: Any = None
     dev: Development = Development()
     support_email: str = "support@vantage6.ai"
-    cors_allowed_origins: Annotated[list[str], BeforeValidator(_as_list)] = []
+    cors_allowed_origins: Annotated[
+        list[Annotated[str, AfterValidator(_origin)]], BeforeValidator(_as_list)
+    ] = []
     large_result_store: Annotated[LargeResultStore | None, BeforeValidator(_none_if_empty)] = None
     #: Bytes of an encoded input or result that the database takes; larger ones go to the store.
     inline_payload_limit: Annotated[int, Field(ge=1024)] = 1024**2

@@ -47,6 +47,7 @@ def serve(config: ServerConfig, *, log_name: str = "server_user.log") -> None:
         wait_for(database)
         database.close()
         app = Application(config)
+        app.open_metrics()
     except (ConfigurationError, StartRefused, DatabaseDamaged, ValueError, OSError) as error:
         print(f"[error] - {error}", file=sys.stderr)
         raise SystemExit(1) from None

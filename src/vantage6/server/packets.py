@@ -56,6 +56,15 @@ class PacketServer(socketio.AsyncServer):  # type: ignore[misc]
         wire.addFilter(_quiet_about_junk)
         super().__init__(serializer=Packet, engineio_logger=wire, **options)
 
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Forget a connection; of one that its client closed, end the transport as well.
+
+        The library would keep the WebSocket until it is tired of waiting for a pong.
+        """
+        if reason == self.reason.CLIENT_DISCONNECT and eio_sid in self.eio.sockets:
+            await self.eio.sockets[eio_sid].queue.put(None)  # the end, for whoever sends
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
     async def handle_request(self, *args: Any, **options: Any) -> Any:
         """Serve a request or a WebSocket; one that sends a malformed frame ends with it."""
         try:

@@ -36,7 +36,7 @@ class Presence:
             seen, self._seen = self._seen, {}
         if not seen:
             return
-        with self._database.write() as db:
+        with self._database.write(lasting=False) as db:
             db.connection().execute(
                 update(_TABLE).where(_TABLE.c.id == bindparam("who")),
                 [{"who": id_, "last_seen": moment} for id_, moment in seen.items()],

@@ -76,7 +76,7 @@ class Processes:
         """Say that this process is there, and bury those that are not."""
         if self.alone:
             return
-        with self._database.write() as db:
+        with self._database.write(lasting=False) as db:
             there = db.execute(
                 update(_PROCESS).where(_PROCESS.c.id == self._id).values(seen=now_number())
             )

@@ -167,7 +167,7 @@ class Sockets:
         token = self._services.tokens.verify(header)
         if token.kind is Kind.CONTAINER:
             return None
-        with self._services.database.write() as db:
+        with self._services.database.write(lasting=False) as db:
             caller = load_caller(db, token)
             session = Connection(
                 caller.kind,
@@ -198,7 +198,7 @@ class Sockets:
     def _gone(self, session: Connection) -> None:
         services = self._services
         services.metrics.node_left(session.id)
-        with services.database.write() as db:
+        with services.database.write(lasting=False) as db:
             # Unless it has connected to another process since.
             held_here = _AUTHENTICATABLE.c.process == services.process
             nodes = take_offline(db, and_(_is(session.id), held_here))
@@ -242,7 +242,7 @@ class Sockets:
         with self._services.database.read() as db:
             status = db.scalar(select(_AUTHENTICATABLE.c.status).where(_is(id_)))
         if status != "online":
-            with self._services.database.write() as db:
+            with self._services.database.write(lasting=False) as db:
                 self._set_online(db, [id_])
 
     async def message(self, session: Connection, data: Any) -> None:
@@ -307,7 +307,7 @@ class Sockets:
         await anyio.to_thread.run_sync(self._store_config, session.id, flatten(data))
 
     def _store_config(self, node_id: int, config: list[list[str]]) -> None:
-        with self._services.database.write() as db:
+        with self._services.database.write(lasting=False) as db:
             db.execute(update(Node).where(Node.id == node_id).values(config=config))
 
     async def node_metrics_update(self, session: Connection, data: dict[str, Any]) -> None:
@@ -336,7 +336,7 @@ class Sockets:
     def sweep(self) -> None:
         """Mark nodes offline that say they are online but have long been silent."""
         limit = utc_now() - SILENCE
-        with self._services.database.write() as db:
+        with self._services.database.write(lasting=False) as db:
             db.execute(
                 update(_AUTHENTICATABLE)
                 .where(

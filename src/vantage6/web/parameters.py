@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+T = TypeVar("T")
 
 _FALSE = {"false", "0", "", "no", "none", "null"}
 
@@ -110,6 +113,16 @@ async def _included(
 
 
 Include = Annotated[Included, Depends(_included)]
+
+
+def at_once(make: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """A dependency that is made without a thread, which would take longer than making it."""
+
+    async def made(**parameters: Any) -> T:
+        return make(**parameters)
+
+    made.__signature__ = inspect.signature(make, eval_str=True)  # type: ignore[attr-defined]
+    return made
 
 
 def _moment(value: Any) -> Any:

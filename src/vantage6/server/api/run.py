@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, select
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from vantage6.common.task_status import ALIVE, TransitionError
 from vantage6.server.auth.caller import Caller
 from vantage6.server.auth.containers import container_token
 from vantage6.server.auth.tokens import Kind
 from vantage6.server.auth.visibility import visible
-from vantage6.server.call import ByAnyone, ByNode, Work
+from vantage6.server.call import ByAnyone, ByNode, Call, Work
 from vantage6.server.model.blobs import attach, is_blob
 from vantage6.server.model.json_rows import json_rows
 from vantage6.server.model.runs import LockedRun, Proposal, announce_status, lock_run, propose
 from vantage6.server.model.tables import AlgorithmPort, Node, Payload, Run, Task
+from vantage6.server.model.text_bytes import text_bytes
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.intake import claim, keep_apart
+from vantage6.server.payloads.long_texts import WithResult, long_text
 from vantage6.web.errors import bad_request, not_found, unauthorized
 from vantage6.web.links import Links
-from vantage6.web.pagination import AnyRow, AnySelect, Paged
-from vantage6.web.parameters import Body, Flag, Include, Moment
+from vantage6.web.pagination import AnyRow, AnySelect, Heavy, Paged
+from vantage6.web.parameters import Body, Flag, Include, Moment, at_once
 from vantage6.web.responses import JSON, timestamp
 from vantage6.web.rules import Operation
 
 router = APIRouter(tags=["run"])
+_with_result = APIRouter(route_class=WithResult)
 
+_TASK = cast(Table, Task.__table__)
+_DECIDING = ("init_org_id", "collaboration_id", "init_user_id")
 _SORT = {
     "id": Run.id,
     "status": Run.status,
@@ -65,7 +74,6 @@ def _run_query() -> AnySelect:
     return (
         select(
             Run,
-            Task,
             Payload.input,
             Payload.log,
             Node.id.label("node_id"),
@@ -88,16 +96,21 @@ def _run_query() -> AnySelect:
 
 def _result_query() -> AnySelect:
     return (
-        select(Run, Task, Payload.result)
+        select(Run, Payload.result)
         .join(Task, Run.task_id == Task.id)
         .join(Payload, Payload.run_id == Run.id)
     )
 
 
-#: Runs with their task, input, log and the node they run at. Building it takes a while: once.
+#: Runs with their input, log and the node they run at. Building it takes a while: once.
 RUNS = _run_query()
-#: Runs with their task and result.
+#: Runs with their result.
 RESULTS = _result_query()
+# Likewise with their task, where that is shown or decides who may see them.
+_RUNS_AND_TASKS, _RESULTS_AND_TASKS = RUNS.add_columns(Task), RESULTS.add_columns(Task)
+#: Bytes of what may be large of a row of the one and of the other.
+RUN_WEIGHT = text_bytes(Payload.input, Payload.log)
+RESULT_WEIGHT = text_bytes(Payload.result)
 
 
 def run_json(row: AnyRow, link: Links, *, task: Any = None) -> dict[str, Any]:
@@ -220,7 +233,7 @@ class Filters:
 
     @staticmethod
     def _of_task(db: Session, caller: Caller, task_id: int) -> list[ColumnElement[bool]]:
-        task = db.get(Task, task_id)
+        task = db.connection().execute(_WHOSE_TASK, {"id": task_id}).one_or_none()
         if task is None:
             raise bad_request(f"Task id={task_id} does not exist!")
         _must_view(caller, task)
@@ -242,7 +255,12 @@ class Filters:
         ]
 
 
-def _must_view(caller: Caller, task: Task) -> None:
+_WHOSE_TASK = select(*(column for column in _TASK.c if column.name in _DECIDING)).where(
+    _TASK.c.id == bindparam("id")
+)
+
+
+def _must_view(caller: Caller, task: Any) -> None:
     caller.must(
         "run",
         Operation.VIEW,
@@ -252,34 +270,45 @@ def _must_view(caller: Caller, task: Task) -> None:
     )
 
 
+# Called as it stands it would be, in a thread of its own, as much work as the rest of a request.
+_Filtered = Annotated[Filters, Depends(at_once(Filters))]
+
+
 @router.get("/run")
-def list_runs(
-    call: ByAnyone, page: Paged, include: Include, filters: Annotated[Filters, Depends()]
-) -> JSON:
+def list_runs(call: ByAnyone, page: Paged, include: Include, filters: _Filtered) -> Response:
     """List runs, newest first."""
     with call.read() as work:
-        as_json = _run_with_task if "task" in include.check(("task",)) else run_json
-        return page.fetch(
+        full = "task" in include.check(("task",))
+        as_json = _run_with_task if full else run_json
+        return page.fetch_heavy(
             work.db,
-            RUNS.where(*filters.where(work.db, work.caller)),
-            lambda rows: [as_json(row, work.link) for row in rows],
+            (_RUNS_AND_TASKS if full else RUNS).where(*filters.where(work.db, work.caller)),
+            Heavy(
+                Run.id,
+                RUN_WEIGHT,
+                lambda _, rows: [as_json(row, work.link) for row in rows],
+                call.services.database.read,
+            ),
             sort=_SORT,
             default=Run.id.desc(),
-            key=Run.id,
         )
 
 
 @router.get("/result", tags=["result"])
-def list_results(call: ByAnyone, page: Paged, filters: Annotated[Filters, Depends()]) -> JSON:
+def list_results(call: ByAnyone, page: Paged, filters: _Filtered) -> Response:
     """List results, newest first."""
     with call.read() as work:
-        return page.fetch(
+        return page.fetch_heavy(
             work.db,
             RESULTS.where(*filters.where(work.db, work.caller)),
-            lambda rows: [result_json(row, work.link) for row in rows],
+            Heavy(
+                Run.id,
+                RESULT_WEIGHT,
+                lambda _, rows: [result_json(row, work.link) for row in rows],
+                call.services.database.read,
+            ),
             sort=_SORT,
             default=Run.id.desc(),
-            key=Run.id,
         )
 
 
@@ -295,7 +324,7 @@ def _find(work: Work, query: AnySelect, id_: int) -> AnyRow:
 def get_run(call: ByAnyone, id_: int, include: Include) -> JSON:
     """Get one run."""
     with call.read() as work:
-        row = _find(work, RUNS, id_)
+        row = _find(work, _RUNS_AND_TASKS, id_)
         as_json = _run_with_task if "task" in include.check(("task",)) else run_json
         return JSON(as_json(row, work.link))
 
@@ -304,11 +333,11 @@ def get_run(call: ByAnyone, id_: int, include: Include) -> JSON:
 def get_result(call: ByAnyone, id_: int) -> JSON:
     """Get one result."""
     with call.read() as work:
-        return JSON(result_json(_find(work, RESULTS, id_), work.link))
+        return JSON(result_json(_find(work, _RESULTS_AND_TASKS, id_), work.link))
 
 
-@router.patch("/run/{id_:int}")
-def update_run(
+@_with_result.patch("/run/{id_:int}")
+async def update_run(
     call: ByNode,
     id_: int,
     body: RunChange,
@@ -327,9 +356,27 @@ def update_run(
     ] = False,
 ) -> JSON:
     """A node proposes a change of its run; the server accepts or refuses it."""
-    if body.result is not None and len(body.result) > call.services.config.inline_payload_limit:
-        # From a node that knows no other way.
-        body.result = keep_apart(call, body.result)
+    if body.result is not None:
+        result = long_text(call.request, body.result) or body.result
+        if len(result) > call.services.config.inline_payload_limit:
+            # From a node that knows no other way.
+            body.result = await keep_apart(call, result)
+        elif isinstance(result, LongText):
+            body.result = result.whole()
+    wanted = _Wanted(container_token_wanted, announce, brief)
+    return await run_in_threadpool(_update, call, id_, body, wanted)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a change of a run is to be answered with, or to cause, beside the change."""
+
+    container_token: bool
+    announce: bool
+    brief: bool
+
+
+def _update(call: Call, id_: int, body: RunChange, wanted: _Wanted) -> JSON:
     with call.write() as work:
         locked = lock_run(work, id_)
         if locked is None:
@@ -347,14 +394,17 @@ def update_run(
         if body.result is not None and is_blob(body.result):
             claim(work, [body.result])
             attach(work.db, [(id_, body.result)])
-        if brief:
+        if wanted.brief:
             answer = _state_json(run)
         else:
             answer = run_json(work.db.execute(RUNS.where(Run.id == id_)).one(), work.link)
-        if announce:
+        if wanted.announce:
             announce_status(work, run)
             answer["announced"] = True
-        if container_token_wanted and run.status in ALIVE:
+        if wanted.container_token and run.status in ALIVE:
             answer["container_token"] = container_token(call.services.tokens, caller, run.task)
             answer["request_id"] = run.task.request_id
         return JSON(answer)
+
+
+router.include_router(_with_result)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from vantage6.server.api.algorithm_store import errand
-from vantage6.server.api.run import RESULTS, RUNS, result_json, run_json
+from vantage6.server.api.run import RESULT_WEIGHT, RESULTS, RUN_WEIGHT, RUNS, result_json, run_json
 from vantage6.server.api.task_creation import (
     NewTask,
     check_new_task,
@@ -29,22 +32,26 @@ from vantage6.server.model.removal import delete_tasks
 from vantage6.server.model.runs import add_task, next_job_id
 from vantage6.server.model.tables import (
     AlgorithmStore,
+    Payload,
     Run,
     Study,
     Task,
     TaskDatabase,
     User,
 )
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.intake import claim, keep_apart
+from vantage6.server.payloads.long_texts import WithInputs, long_text
 from vantage6.server.stores import Algorithm
 from vantage6.web.errors import bad_request, lacks_permission, not_found
 from vantage6.web.links import Links
-from vantage6.web.pagination import Paged
+from vantage6.web.pagination import Heavy, Paged
 from vantage6.web.parameters import Include, Pattern
 from vantage6.web.responses import JSON, timestamp
 from vantage6.web.rules import Operation
 
 router = APIRouter(tags=["task"])
+_with_inputs = APIRouter(route_class=WithInputs)
 log = logging.getLogger(__name__)
 
 _SORT = {
@@ -62,6 +69,8 @@ _SORT = {
     "init_org_id": Task.init_org_id,
     "init_user_id": Task.init_user_id,
 }
+# Characters that are decoded in less time than a thread takes to begin.
+_QUICKLY_READ = 64 * 1024
 _INCLUDES = ("runs", "results")
 
 
@@ -119,10 +128,10 @@ def may_view(caller: Caller, task: Task, resource: str = "task") -> bool:
 
 
 def _with_includes(
-    work: Work, tasks: Sequence[Task], include: Sequence[str]
+    db: Session, link: Links, tasks: Sequence[Task], include: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Tasks with their runs or results in place of the links; one statement per include."""
-    shown = [task_json(task, work.link) for task in tasks]
+    shown = [task_json(task, link) for task in tasks]
     ids = [task.id for task in tasks]
     for name, query, as_json in (
         ("runs", RUNS, run_json),
@@ -131,8 +140,8 @@ def _with_includes(
         if name not in include:
             continue
         by_task: dict[int, list[Any]] = {id_: [] for id_ in ids}
-        for row in work.db.execute(query.where(Run.task_id.in_(ids)).order_by(Run.id)):
-            by_task[row.Run.task_id].append(as_json(row, work.link))
+        for row in db.execute(query.where(Run.task_id.in_(ids)).order_by(Run.id)):
+            by_task[row.Run.task_id].append(as_json(row, link))
         for item in shown:
             item[name] = by_task[item["id"]]
     return shown
@@ -159,7 +168,7 @@ def list_tasks(
     is_user_created: Annotated[
         int | None, Query(description="0: only subtasks; otherwise: only tasks of users")
     ] = None,
-) -> JSON:
+) -> Response:
     """List tasks, newest first."""
     with call.read() as work:
         db, caller = work.db, work.caller
@@ -202,13 +211,54 @@ def list_tasks(
             widest = caller.rights.widest("task", Operation.VIEW)
             if widest is None or not caller.rights.at_least("run", Operation.VIEW, widest):
                 raise lacks_permission()
-        return page.fetch(
+        statement, link = select(Task).where(*where), work.link
+        if not wanted:
+            return page.fetch(
+                db,
+                statement,
+                lambda rows: [task_json(row[0], link) for row in rows],
+                sort=_SORT,
+                default=Task.id.desc(),
+            )
+        return page.fetch_heavy(
             db,
-            select(Task).where(*where),
-            lambda rows: _with_includes(work, [row[0] for row in rows], wanted),
+            statement,
+            Heavy(
+                Task.id,
+                _weight(wanted),
+                lambda db, rows: _with_includes(db, link, [row[0] for row in rows], wanted),
+                call.services.database.read,
+                by_its_parts=True,
+            ),
             sort=_SORT,
             default=Task.id.desc(),
         )
+
+
+def _weight(include: Sequence[str]) -> ColumnElement[int]:
+    """Bytes of what may be large of a task's runs and results."""
+    weights = {"runs": RUN_WEIGHT, "results": RESULT_WEIGHT}
+    heavy = [weight for name, weight in weights.items() if name in include]
+    return (
+        select(func.coalesce(func.sum(reduce(operator.add, heavy)), 0))
+        .select_from(Run)
+        .join(Payload, Payload.run_id == Run.id)
+        .where(Run.task_id == Task.id)
+        .correlate(Task)
+        .scalar_subquery()
+    )
+
+
+_COLLABORATION_OF = {
+    "Study": select(Study.collaboration_id).where(Study.id == bindparam("id")),
+    "Task": select(Task.collaboration_id).where(Task.id == bindparam("id")),
+    "Job": select(Task.collaboration_id).where(Task.job_id == bindparam("id")).limit(1),
+    "Run": (
+        select(Task.collaboration_id)
+        .join(Run, Run.task_id == Task.id)
+        .where(Run.id == bindparam("id"))
+    ),
+}
 
 
 def _filtered_collaborations(
@@ -223,19 +273,10 @@ def _filtered_collaborations(
     found: list[int] = []
     if collaboration_id is not None:
         found.append(collaboration_id)
-    for name, value, query in (
-        ("Study", study_id, select(Study.collaboration_id).where(Study.id == study_id)),
-        ("Task", parent_id, select(Task.collaboration_id).where(Task.id == parent_id)),
-        ("Job", job_id, select(Task.collaboration_id).where(Task.job_id == job_id).limit(1)),
-        (
-            "Run",
-            run_id,
-            select(Task.collaboration_id).join(Run, Run.task_id == Task.id).where(Run.id == run_id),
-        ),
-    ):
+    for name, value in (("Study", study_id), ("Task", parent_id), ("Job", job_id), ("Run", run_id)):
         if value is None:
             continue
-        collaboration = db.scalar(query)
+        collaboration = db.scalar(_COLLABORATION_OF[name], {"id": value})
         if collaboration is None:
             raise bad_request(f"{name} id={value} does not exist!")
         found.append(collaboration)
@@ -249,7 +290,7 @@ def _must_view_tasks_of(work: Work, user_id: int) -> None:
     work.caller.must("task", Operation.VIEW, organization=organization_id, owner=user_id)
 
 
-@router.post("/task", status_code=201)
+@_with_inputs.post("/task", status_code=201)
 async def create_task(call: ByUserOrContainer, body: NewTask) -> JSON:
     """Create a task, with one run per organization.
 
@@ -266,38 +307,46 @@ async def make_task(call: Call, body: NewTask) -> JSON:
     Refusal
         With the reason.
     """
+    inline = [
+        (item, long_text(call.request, item.input) or item.input)
+        for item in body.organizations
+        if not is_blob(item.input)
+    ]
+    readable = await _readable(call, [text for _, text in inline])
     algorithm = None
     if body.store_id is not None and call.token.kind is Kind.USER:
-        url = await run_in_threadpool(_store_url, call, body)
+        url = await run_in_threadpool(_store_url, call, body, readable)
         wanted = errand(call, url, body.server_url)
         algorithm = await call.services.stores.algorithm(wanted, body.image)
-    return await run_in_threadpool(_add, call, body, algorithm)
+    limit = call.services.config.inline_payload_limit
+    for (item, text), plain in zip(inline, readable, strict=True):
+        # Encrypted ones stay: the page's form of them is none for the store.
+        if plain and len(text) > limit:
+            item.input = await keep_apart(call, text)
+        elif isinstance(text, LongText):
+            item.input = text.whole()
+    return await run_in_threadpool(_add, call, body, algorithm, readable)
 
 
-def _store_url(call: Call, body: NewTask) -> str:
-    inputs = [item.input for item in body.organizations if not is_blob(item.input)]
-    readable = [is_readable(text) for text in inputs]
+async def _readable(call: Call, texts: Sequence[str | LongText]) -> list[bool]:
+    """Which inputs are readable; many or long ones are looked at in a thread."""
+
+    def look() -> list[bool]:
+        return [is_readable(text) for text in texts]
+
+    if sum(map(len, texts)) <= _QUICKLY_READ:
+        return look()
+    return await run_in_threadpool(look)
+
+
+def _store_url(call: Call, body: NewTask, readable: Sequence[bool]) -> str:
     with call.read() as work:
         store = check_new_task(work.db, work.caller, body, readable).store
         assert store is not None  # noqa: S101 (a user named one)
         return store.url
 
 
-def _keep_large_apart(call: Call, body: NewTask) -> list[bool]:
-    """Put large inputs into the store; gives which of those that came inline are readable."""
-    readable = []
-    for item in body.organizations:
-        if is_blob(item.input):
-            continue
-        readable.append(is_readable(item.input))
-        # Encrypted ones stay: the page's form of them is none for the store.
-        if readable[-1] and len(item.input) > call.services.config.inline_payload_limit:
-            item.input = keep_apart(call, item.input)
-    return readable
-
-
-def _add(call: Call, body: NewTask, algorithm: Algorithm | None) -> JSON:
-    readable = _keep_large_apart(call, body)
+def _add(call: Call, body: NewTask, algorithm: Algorithm | None, readable: Sequence[bool]) -> JSON:
     with call.write() as work:
         db, caller = work.db, work.caller
         checked = check_new_task(db, caller, body, readable)
@@ -344,7 +393,7 @@ def get_task(call: ByAnyone, id_: int, include: Include) -> JSON:
         wanted = include.check(_INCLUDES)
         if "results" in wanted and not may_view(work.caller, task, "run"):
             raise lacks_permission()
-        return JSON(_with_includes(work, [task], wanted)[0])
+        return JSON(_with_includes(work.db, work.link, [task], wanted)[0])
 
 
 @router.delete("/task/{id_:int}")
@@ -361,3 +410,6 @@ def delete_task(call: ByUser, id_: int) -> JSON:
         )
         delete_tasks(work, Task.id == id_)
     return JSON({"msg": f"Task id={id_} and its subtasks are deleted"})
+
+
+router.include_router(_with_inputs)

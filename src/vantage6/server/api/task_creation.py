@@ -30,12 +30,15 @@ from vantage6.server.model.tables import (
     member,
     study_member,
 )
+from vantage6.server.payloads.cutting import LongText
 from vantage6.web.errors import Refusal, bad_request, not_found, unauthorized
 from vantage6.web.parameters import Body, Id, Name, WebAddress
 from vantage6.web.rules import Operation
 
 #: Characters of base64 that are decoded at a time; a multiple of 4.
 _PIECE = 1024**2
+# What lenient base64 skips of what an input may hold.
+_SKIPPED = b"$_- \t\n\r\v\f"
 
 
 class Preprocessing(BaseModel):
@@ -285,9 +288,11 @@ def _check_inputs(collaboration: Collaboration, readable: Sequence[bool]) -> Non
         )
 
 
-def is_readable(input_: str) -> bool:
+def is_readable(input_: str | LongText) -> bool:
     """Whether an input is base64 of UTF-8 text, as opposed to encrypted."""
     decoder = codecs.getincrementaldecoder("utf-8")()
+    if isinstance(input_, LongText):
+        return _is_readable_in_pieces(input_, decoder)
     try:
         # In pieces: nobody else gets a turn while one is being decoded.
         for start in range(0, len(input_), _PIECE):
@@ -297,6 +302,20 @@ def is_readable(input_: str) -> bool:
         return False
     except (binascii.Error, ValueError):
         return len(input_) > _PIECE and _is_readable_as_a_whole(input_)
+    return True
+
+
+def _is_readable_in_pieces(text: LongText, decoder: codecs.IncrementalDecoder) -> bool:
+    rest = b""
+    try:
+        for piece in text.pieces:
+            data = rest + piece.translate(None, _SKIPPED)
+            cut = len(data) - len(data) % 4
+            rest = data[cut:]
+            decoder.decode(base64.b64decode(data[:cut]))
+        decoder.decode(base64.b64decode(rest), final=True)
+    except ValueError:
+        return False
     return True
 
 

@@ -13,8 +13,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
+from vantage6.server.model.gate import Gate
+
 #: Connections kept open; as many as requests are worked on at a time.
 POOL_SIZE = 16
+# Of them so many at a moment, see `gate.py`; a database over a network leaves time to others.
+_AT_WORK = {"sqlite": 1, "postgresql": 4}
 _BUSY_TIMEOUT_SECONDS = 30
 # Any number that no other program takes in the same database.
 _ADVISORY_LOCK = 0x7632367376
@@ -75,23 +79,40 @@ class Database:
                 os.close(os.open(url.database, os.O_CREAT | os.O_EXCL, 0o600))
         # SQLite has one writer at a time: queueing here is fair, its busy handler sleeps.
         self._writer = threading.Lock()
+        self._gate = Gate(_AT_WORK[self.dialect])
         if self.dialect == "sqlite":
             _prepare_sqlite(self.engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that changes nothing."""
-        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        with (
+            self._gate.passed(),
+            Session(self.engine, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that is committed at the end, or rolled back by an exception."""
+    def write(self, *, lasting: bool = True) -> Iterator[Session]:
+        """A transaction that is committed at the end, or rolled back by an exception.
+
+        Parameters
+        ----------
+        lasting
+            Whether what is committed survives a power cut. What is true only while this process
+            lives, such as who is connected, need not, and then nobody waits for the disk.
+        """
         if self.dialect != "sqlite":
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            with (
+                self._gate.passed(),
+                Session(self.engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                if not lasting:
+                    session.execute(text("SET LOCAL synchronous_commit TO OFF"))
                 yield session
             return
-        engine = self.engine.execution_options(sqlite_write=True)
+        engine = self.engine.execution_options(sqlite_write=True, sqlite_lasting=lasting)
         with (
             self._writer,
             Session(engine, expire_on_commit=False) as session,
@@ -206,5 +227,12 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # A read that turns into a write fails when another write came between: say so at once.
-        writes = connection.get_execution_options().get("sqlite_write")
-        connection.connection.driver_connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        writes = options.get("sqlite_write")
+        driver = connection.connection.driver_connection
+        if writes:
+            synchronous = "FULL" if options.get("sqlite_lasting", True) else "NORMAL"
+            if connection.info.get("synchronous", "FULL") != synchronous:
+                driver.execute(f"PRAGMA synchronous={synchronous}")
+                connection.info["synchronous"] = synchronous
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

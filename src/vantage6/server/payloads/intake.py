@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import TypeVar
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,7 @@ from vantage6.server.auth.tokens import Kind
 from vantage6.server.call import Call, Work
 from vantage6.server.model import blobs
 from vantage6.server.model.tables import Task
+from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.store import PIECE, NoSuchPayload, StoreError, StoreFull
 from vantage6.server.services import Services
 from vantage6.web.errors import Refusal, bad_request, lacks_permission, not_found, unauthorized
@@ -96,10 +96,10 @@ def _check_uploader(work: Work) -> None:
             raise Refusal(403, f"The task has already finished with '{task.status}'")
 
 
-def keep_apart(call: Call, text: str) -> str:
+async def keep_apart(call: Call, text: str | LongText) -> str:
     """Put a text that came inline, though it is large, into the store; gives its name.
 
-    For worker threads. Lists of runs would otherwise have to carry it.
+    Lists of runs would otherwise have to carry it.
 
     Raises
     ------
@@ -108,11 +108,11 @@ def keep_apart(call: Call, text: str) -> str:
     """
 
     async def pieces() -> AsyncIterator[bytes]:
-        for piece in blob_form(text):
+        for piece in blob_form(text if isinstance(text, str) else text.pieces):
             yield piece
 
-    name = announce(call)
-    anyio.from_thread.run(store, call.services, name, pieces())
+    name = await anyio.to_thread.run_sync(announce, call)
+    await store(call.services, name, pieces())
     return name
 
 
