@@ -39,7 +39,8 @@ def _inner(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, int] | N
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
+        # Of a key that occurs twice the last one counts.
+        for key, value in reversed(node.value):
             if key.value == part:
                 return value, key.start_mark.line
     return None
