@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import typer
@@ -37,8 +38,15 @@ def valid_name(name: str) -> str:
     return name
 
 
-def choose(question: str, choices: dict[str, Any]) -> Any:
+def choose(question: str, choices: dict[str, Any], names: Iterable[str] | None = None) -> Any:
     """Have a person choose one.
+
+    Parameters
+    ----------
+    choices : dict
+        What can be chosen, by what a person is shown.
+    names : iterable of str, optional
+        What ``--name`` takes, if that is not what a person is shown.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def choose(question: str, choices: dict[str, Any]) -> Any:
     if not choices:
         leave("No configurations could be found!")
     if not sys.stdin.isatty():
-        leave(f"Say which with --name; there are: {', '.join(choices)}")
+        leave(f"Which one? Please give --name, one of: {', '.join(names or choices)}")
     import questionary
 
     return choices[answered(questionary.select(question, choices=list(choices)))]

@@ -119,7 +119,8 @@ def choose_among(among: list[Instance], question: str) -> Instance:
     typer.Exit
         If there is nothing to choose from, or nobody to ask.
     """
-    chosen: Instance = choose(question, {item.full_name: item for item in among})
+    by_title = {item.full_name: item for item in among}
+    chosen: Instance = choose(question, by_title, [item.name for item in among])
     return chosen
 
 
