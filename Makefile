@@ -1,13 +1,13 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both set everything up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench rival peers docs lock clean
+.PHONY: help setup demo test check coverage bench rival peers docs lock clean
 
 VENV := .venv
 STAMP := $(VENV)/.synced
 ARGS ?=
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Arguments: make demo ARGS=--exit, make test ARGS="-k client"'
 
 setup: $(STAMP)  ## make .venv with everything in it, `v6` too
@@ -27,6 +27,9 @@ test: $(STAMP)  ## every check and every test
 
 check: $(STAMP)  ## the gate: linters, types, import rules, documentation
 	@scripts/check
+
+coverage: $(STAMP)  ## every test, and which lines none of them reaches (long)
+	@scripts/test --cov --cov-report=term-missing $(ARGS)
 
 bench: $(STAMP)  ## measure round trips beside the bars of the design
 	@$(VENV)/bin/python benchmarks/round_trip.py $(ARGS)

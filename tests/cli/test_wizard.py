@@ -17,7 +17,8 @@ import pytest
 import typer
 import yaml
 
-from vantage6.cli.node import instances, wizard
+from vantage6.cli import asking
+from vantage6.cli.node import wizard
 from vantage6.cli.node.wizard import Given, new
 
 
@@ -56,7 +57,7 @@ class Person:
 @pytest.fixture
 def meet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for module in (wizard, instances):
+    for module in (wizard, asking):
         monkeypatch.setattr(module.sys.stdin, "isatty", lambda: True, raising=False)
 
     def meet(answers: dict[str, Any]) -> Person:

@@ -266,6 +266,27 @@ def test_news_of_a_task_come_at_once(world: World) -> None:
     assert noticed - ended[0] < 0.5
 
 
+def test_what_changed_meanwhile_is_told_to_both_clients(world: World) -> None:
+    cursor = world.researcher.event.list()["cursor"]
+    tasks = [world.task() for _ in range(3)]
+    world.work(tasks[0])
+
+    async def told() -> list[dict[str, Any]]:
+        async with AsyncClient("http://127.0.0.1", world.port, log_level="error") as client:
+            await client.authenticate("researcher1", PASSWORD)
+            return [changes async for changes in client.event.iterate(cursor, limit=2)]
+
+    for answers in (list(world.researcher.event.iterate(cursor, limit=2)), asyncio.run(told())):
+        assert len(answers) > 1
+        found = {task["id"]: task for answer in answers for task in answer["tasks"]}
+        assert set(tasks) <= set(found)
+        assert found[tasks[0]]["status"] == "completed"
+        assert [run["status"] for run in found[tasks[1]]["runs"]] == ["pending"] * 3
+        assert int(answers[-1]["cursor"]) > int(cursor)
+    with pytest.raises(RefusedError, match="since"):
+        world.researcher.event.list("yesterday")
+
+
 def test_a_failure_names_organization_and_cause(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

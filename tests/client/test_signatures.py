@@ -139,6 +139,7 @@ CONTRACT = {
 #: What the client has beyond the contract.
 OURS = {
     "close",
+    "event.list",
     "result.download",
     "result.to_frame",
     "util.fingerprint",

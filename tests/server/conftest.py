@@ -135,6 +135,7 @@ class Server:
         self.services.presence = Presence(self.services.database)
         self.services.limits = Limits(self.services.config.rate_limits)
         self._numbers = itertools.count(1)
+        self._open: Any = None
         with self.services.database.read() as db:
             self._rules = {
                 f"{rule.name} {rule.operation} {rule.scope}": rule.id
@@ -143,8 +144,11 @@ class Server:
             self._roles = {role.name: role.id for role in db.scalars(select(Role))}
 
     @contextmanager
-    def rehearse(self) -> Iterator[None]:
-        """Answer requests as always, but keep nothing of what they change."""
+    def rehearse(self, look: Callable[[Any], None] = lambda _: None) -> Iterator[None]:
+        """Answer requests as always, but keep nothing of what they change.
+
+        `look` is called with the session of each change before it is undone.
+        """
         database = self.services.database
         write = database.write
 
@@ -153,6 +157,8 @@ class Server:
             try:
                 with write(**options) as db:
                     yield db
+                    db.flush()
+                    look(db)
                     raise _Undo
             except _Undo:
                 pass
@@ -196,15 +202,30 @@ class Server:
         """Id of a default role."""
         return self._roles[name]
 
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Add what is added meanwhile in one transaction: much is there sooner."""
+        with self.services.database.write() as self._open:
+            yield
+        self._open = None
+
+    @contextmanager
+    def _write(self) -> Iterator[Any]:
+        if self._open is not None:
+            yield self._open
+        else:
+            with self.services.database.write() as db:
+                yield db
+
     def _add(self, row: Base) -> Any:
-        with self.services.database.write() as db:
+        with self._write() as db:
             db.add(row)
             db.flush()
             return row.id
 
     def _link(self, table: Any, rows: list[dict[str, int]]) -> None:
         if rows:
-            with self.services.database.write() as db:
+            with self._write() as db:
                 db.execute(insert(table), rows)
 
     def _name(self, what: str) -> str:

@@ -283,6 +283,23 @@ def test_unlinking_tells_the_store_and_leaves_other_servers_alone(
     assert root.get(f"/task/{task}").json()["algorithm_store"] is None
 
 
+@pytest.mark.parametrize(("status", "left"), [(200, []), (404, []), (500, ["kept"])])
+def test_a_store_that_does_not_forget_the_server_stays_linked(
+    root: Any, store: Store, status: int, left: list[str]
+) -> None:
+    id_ = link(root, store).json()["id"]
+    store.answers["GET", "/api/vantage6-server"] = (
+        200,
+        # What a store should not answer, and then what it should.
+        ["nonsense", {"url": "no id"}, {"id": 8, "url": "https://v6.example.org/api/"}],
+    )
+    store.answers["DELETE", "/api/vantage6-server/8"] = (status, {"msg": "it is stuck"})
+    params = {"server_url": "https://v6.example.org"}
+    answer = root.delete(f"/algorithmstore/{id_}", params=params)
+    assert answer.status_code == (500 if left else 200)
+    assert root.ids("/algorithmstore") == [id_ for _ in left]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_store_that_never_knew_the_server_is_unlinked(
     root: Any, store: Store, status: int

@@ -203,6 +203,22 @@ def test_what_is_wrong_is_named_with_its_line(
     assert contents(database) == {}
 
 
+def test_tasks_need_somebody_who_takes_part_and_somebody_who_made_them(
+    database: Database,
+) -> None:
+    alone = textwrap.dedent("""
+        organizations: []
+        collaborations:
+          - name: demo
+            tasks: [hello-world]
+    """)
+    assert problems_of(database, alone) == [
+        "line 5, collaborations[0].tasks: a collaboration without participants has no tasks",
+        "tasks need a user who created them, and there is none",
+    ]
+    assert contents(database) == {}
+
+
 @pytest.mark.parametrize(
     "nonsense", ["", "[1, 2", "- a\n- b", "word", "a: &x [*x]", "\x00", "? [a]\n: b", "{a: {b: 1}}"]
 )

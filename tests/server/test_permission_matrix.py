@@ -14,34 +14,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
+from permission_tables import CODES, FOLDER, ORDER, RULES, fill, table
 from vantage6.server.stores import Stores
 
-CODES = {"glo": "GLOBAL", "col": "COLLABORATION", "org": "ORGANIZATION", "own": "OWN"}
-ORDER = list(CODES.values())
 EVERY_RULE = os.environ.get("V6_FULL_MATRIX") == "1"
-_FOLDER = Path(__file__).parent / "permission_matrix"
-
-
-def table(name: str) -> list[list[str]]:
-    """The cells of a table in the folder, line by line."""
-    lines = (_FOLDER / f"{name}.txt").read_text().splitlines()
-    return [
-        [cell.strip() for cell in line.split("|")]
-        for line in lines
-        if line and not line.startswith("#")
-    ]
-
-
 FUNCTIONS = dict(table("functions"))
-BODIES = json.loads((_FOLDER / "bodies.json").read_text())
-#: All rules, section 2.
-RULES = [f"{r} {operation} {scope}" for r, operation, s in table("rules") for scope in s.split()]
+BODIES = json.loads((FOLDER / "bodies.json").read_text())
 
 
 #: A rule that opens nothing; everybody here has it, to have something to grant.
@@ -247,19 +230,6 @@ async def _yes(request: httpx.Request) -> httpx.Response:
 def world(populated: World) -> Iterator[World]:
     with populated.server.rehearse():
         yield populated
-
-
-def fill(template: Any, ids: Mapping[str, Any]) -> Any:
-    """Put ids into a path or a body; a placeholder that stands alone becomes a number."""
-    if isinstance(template, dict):
-        return {key: fill(value, ids) for key, value in template.items()}
-    if isinstance(template, list):
-        return [fill(value, ids) for value in template]
-    if not isinstance(template, str):
-        return template
-    if template.startswith("{") and template.endswith("}"):
-        return ids[template[1:-1]]
-    return template.format(**ids)
 
 
 @pytest.mark.parametrize(("row", "target"), [*cases("endpoints"), *cases("filters")])

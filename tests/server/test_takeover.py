@@ -18,8 +18,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from peers import PeerUnavailable
-from reference_server import reference_server
+from peers import PeerUnavailable, upstream_server
 from vantage6.server.administration.reference import import_database
 from vantage6.server.administration.takeover import SourceUnusable
 from vantage6.server.app import Application
@@ -190,8 +189,13 @@ def old(
         maker = request.getfixturevalue("postgresql")
         uri = maker.empty()
     try:
-        with reference_server(folder, uri) as address, httpx.Client(timeout=60) as http:
-            api = Api(http, address)
+        # Far from UTC: times must not depend on where a server stands.
+        far = {"TZ": "Pacific/Auckland"}
+        with (
+            upstream_server(folder, uri=uri, environment=far) as service,
+            httpx.Client(timeout=60) as http,
+        ):
+            api = Api(http, service.url)
             keys = fill(api)
             root = api.login(username="root", password=PASSWORDS["root"])
             lists = {name: root.all(name) for name in LISTS}

@@ -10,7 +10,7 @@ from vantage6.client import UserClient
 
 GROUPS = (
     *("util", "collaboration", "organization", "user", "role", "rule", "node", "study"),
-    *("task", "run", "result", "store", "algorithm"),
+    *("task", "run", "result", "event", "store", "algorithm"),
     *("store.role", "store.rule", "store.user", "store.policy", "store.review"),
 )
 

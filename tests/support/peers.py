@@ -27,10 +27,11 @@ PYTHON = "3.11"
 SERVICES_PYTHON = "3.10"
 UPSTREAM = "4.15.2"
 
-#: The server's distribution does not name the package it needs itself.
+#: The server's distribution does not name the package it needs itself, nor a driver for PostgreSQL.
 SERVER = (
     f"vantage6-server=={UPSTREAM}",
     f"vantage6-backend-common=={UPSTREAM}",
+    "psycopg2-binary==2.9.10",
     "uwsgi==2.0.31",
 )
 STORE = (
@@ -104,7 +105,7 @@ class Service:
     ----------
     port : int
     database : Path
-        Its SQLite file.
+        Its SQLite file, unless it was given another database.
     output : Path
         What it has printed.
     """
@@ -121,7 +122,12 @@ class Service:
 
 
 @contextmanager
-def upstream_server(folder: Path, mail_port: int | None = None) -> Iterator[Service]:
+def upstream_server(
+    folder: Path,
+    mail_port: int | None = None,
+    uri: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
     """Run the unmodified upstream server; its user ``root`` has the password ``root``.
 
     Parameters
@@ -130,6 +136,10 @@ def upstream_server(folder: Path, mail_port: int | None = None) -> Iterator[Serv
         For its configuration, database and log.
     mail_port : int, optional
         Where it may send mails.
+    uri : str, optional
+        Its database, if that is to be another than a new SQLite file.
+    environment : mapping, optional
+        Further variables.
 
     Raises
     ------
@@ -147,8 +157,10 @@ def upstream_server(folder: Path, mail_port: int | None = None) -> Iterator[Serv
             "MAIL_USE_TLS": False,
             "MAIL_USE_SSL": False,
         }
+    if uri is not None:
+        configuration["uri"] = uri
     module = "vantage6.server.wsgi"
-    with _service(python, module, folder / "server", configuration) as service:
+    with _service(python, module, folder / "server", configuration, environment) as service:
         yield service
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vantage6.cli.asking import choose, leave
 from vantage6.common.globals import APPNAME, InstanceType
-from vantage6.common.messages import error, info
-
-_SYSTEM_CONFIG = Path("/etc") / APPNAME
-_SYSTEM_DATA = Path("/usr/local/share") / APPNAME
-_NAME = re.compile(r"^[a-zA-Z0-9_.-]+$")
+from vantage6.common.places import Scope, config_folder, data_folder, log_folder
 
 NameOption = Annotated[
     str | None, typer.Option("-n", "--name", help="Name of the configuration.", show_default=False)
@@ -56,21 +50,19 @@ class Instance:
         return self.config.stem
 
     @property
-    def scope(self) -> str:
-        """``system`` or ``user``."""
-        return "system" if self.system else "user"
+    def scope(self) -> Scope:
+        """Whose it is."""
+        return scope_of(system=self.system)
 
     @property
     def data(self) -> Path:
         """The data folder."""
-        return data_folder(self.kind, system=self.system) / self.name
+        return data_folder(self.kind, self.scope) / self.name
 
     @property
     def log(self) -> Path:
         """The log folder."""
-        if self.system:
-            return self.data
-        return _user("XDG_CACHE_HOME", ".cache") / "log" / self.kind.value / self.name
+        return log_folder(self.kind, self.scope) / self.name
 
     @property
     def log_name(self) -> str:
@@ -84,44 +76,15 @@ class Instance:
         return f"{APPNAME}-{self.name}-{self.scope}{ending}"
 
 
-def _user(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / default) / APPNAME
-
-
-def config_folder(kind: InstanceType, *, system: bool) -> Path:
-    """Where configuration files of a kind lie."""
-    return (_SYSTEM_CONFIG if system else _user("XDG_CONFIG_HOME", ".config")) / kind.value
-
-
-def data_folder(kind: InstanceType, *, system: bool) -> Path:
-    """Where the data folders of all instances of a kind lie."""
-    return (_SYSTEM_DATA if system else _user("XDG_DATA_HOME", ".local/share")) / kind.value
+def scope_of(*, system: bool) -> Scope:
+    """The scope that ``--system`` or ``--user`` stands for."""
+    return "system" if system else "user"
 
 
 def instances(kind: InstanceType, *, system: bool) -> list[Instance]:
     """All configurations of a scope."""
-    folder = config_folder(kind, system=system)
+    folder = config_folder(kind, scope_of(system=system))
     return [Instance(kind, path, system, True) for path in sorted(folder.glob("*.yaml"))]
-
-
-def checked_name(name: str) -> str:
-    """A name for a configuration, spaces replaced.
-
-    Raises
-    ------
-    typer.Exit
-        If it has characters that are not allowed.
-    """
-    if " " in name:
-        name = name.replace(" ", "-")
-        info(f"Replaced spaces from configuration name: {name}")
-    if not _NAME.match(name):
-        error(
-            f"Name '{name}' is not allowed. Please use only letters, digits, dots, underscores and "
-            "hyphens"
-        )
-        raise typer.Exit(1)
-    return name
 
 
 def find(
@@ -137,24 +100,18 @@ def find(
     if config is not None:
         return _at(kind, config, system=system)
     if name is None:
-        return choose(instances(kind, system=system), "Select the configuration you want to use:")
-    for folder in (config_folder(kind, system=system), Path.cwd()):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            return Instance(kind, path, system, True)
-    scope = "system" if system else "user"
-    error(f"Configuration {name} does not exist in the {scope} folders!")
-    raise typer.Exit(1)
+        return choose_among(
+            instances(kind, system=system), "Select the configuration you want to use:"
+        )
+    scope = scope_of(system=system)
+    paths = [folder / f"{name}.yaml" for folder in (config_folder(kind, scope), Path.cwd())]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        leave(f"Configuration {name} does not exist in the {scope} folders!")
+    return Instance(kind, path, system, True)
 
 
-def _at(kind: InstanceType, config: Path, *, system: bool) -> Instance:
-    for scope in (True, False):
-        if config.parent == config_folder(kind, system=scope):
-            return Instance(kind, config, scope, True)
-    return Instance(kind, config, system, False)
-
-
-def choose(among: list[Instance], question: str) -> Instance:
+def choose_among(among: list[Instance], question: str) -> Instance:
     """Have somebody choose.
 
     Raises
@@ -162,22 +119,13 @@ def choose(among: list[Instance], question: str) -> Instance:
     typer.Exit
         If there is nothing to choose from, or nobody to ask.
     """
-    if not among:
-        error("No configurations could be found!")
-        raise typer.Exit(1)
-    if not sys.stdin.isatty():
-        names = ", ".join(instance.name for instance in among)
-        error(f"Which one? Please give --name, one of: {names}")
-        raise typer.Exit(1)
-    import questionary
-
-    chosen = questionary.select(question, choices=[item.full_name for item in among]).ask()
-    if chosen is None:
-        aborted()
-    return next(item for item in among if item.full_name == chosen)
+    by_title = {item.full_name: item for item in among}
+    chosen: Instance = choose(question, by_title, [item.name for item in among])
+    return chosen
 
 
-def aborted() -> None:
-    """Somebody pressed Ctrl-C at a question."""
-    error("Aborted by user!")
-    raise typer.Exit(1)
+def _at(kind: InstanceType, config: Path, *, system: bool) -> Instance:
+    for system_wide in (True, False):
+        if config.parent == config_folder(kind, scope_of(system=system_wide)):
+            return Instance(kind, config, system_wide, True)
+    return Instance(kind, config, system, False)

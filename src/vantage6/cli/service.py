@@ -1,4 +1,4 @@
-"""Instances as processes: which ones run, ending one, following its log."""
+"""Instances as processes: which ones run, and ending one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from vantage6.common.messages import error, info
+from vantage6.common.messages import error
 
 _STOP_SECONDS = 30.0
 _LOCK = "process.lock"
@@ -96,22 +96,3 @@ def stop(folder: Path) -> bool:
             raise typer.Exit(1)
         time.sleep(0.05)
     return True
-
-
-def follow(log: Path, folder: Path) -> None:
-    """Print a log file, and what is added to it while the process runs."""
-    file = log.open(errors="replace")
-    try:
-        while True:
-            while text := file.read(64 * 1024):
-                typer.echo(text, nl=False)
-            if process_of(folder) is None:
-                return
-            if log.exists() and log.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                file.close()
-                file = log.open(errors="replace")
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        info("Closing log file. Keyboard Interrupt.")
-    finally:
-        file.close()

@@ -15,6 +15,7 @@ from vantage6.client.payload import Decoder
 from vantage6.client.progress import LogDisplay, Progress, display_for
 from vantage6.client.second_factor import show_qr_code
 from vantage6.client.subclients.collaboration import CollaborationSubClient
+from vantage6.client.subclients.event import EventSubClient
 from vantage6.client.subclients.node import NodeSubClient
 from vantage6.client.subclients.organization import OrganizationSubClient
 from vantage6.client.subclients.result import ResultSubClient
@@ -82,6 +83,7 @@ class UserClient(ClientBase):
     ``client.task``          create, view, stop and delete tasks
     ``client.run``           one organization's share of a task: status and log
     ``client.result``        what the algorithm returned
+    ``client.event``         what changed while you were away
     ``client.store``         algorithm stores
     ``client.algorithm``     the algorithms of the selected store
     ``client.util``          server version, passwords, second factor, private key
@@ -172,6 +174,7 @@ class UserClient(ClientBase):
         self.node = self.Node(self)
         self.rule = self.Rule(self)
         self.study = StudySubClient(self)
+        self.event = EventSubClient(self)
         self.store = AlgorithmStoreSubClient(self)
         self.algorithm = AlgorithmSubClient(self)
         show_banner(self.log)

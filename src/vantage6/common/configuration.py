@@ -13,8 +13,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-#: Where a key stands: ``("logging", "loggers", 0, "name")``.
-Location = tuple[int | str, ...]
+from vantage6.common.yaml_lines import Lines, Location
 
 
 class ConfigurationError(Exception):
@@ -47,8 +46,8 @@ class Document:
         if not isinstance(content, dict):
             raise ConfigurationError(f"{path} must hold keys and values, such as 'port: 7601'")
         self.content: dict[str, Any] = content
-        self._lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader)))
-        self._elsewhere: dict[Location, str] = {}
+        self._lines = Lines(yaml.compose(text, Loader=yaml.SafeLoader))
+        self._elsewhere: dict[tuple[int | str, ...], str] = {}
 
     def overlay(self, location: tuple[str, ...], value: Any, source: str) -> None:
         """Set a key, whatever the file says; `source` names where the value comes from.
@@ -97,13 +96,12 @@ class Document:
 
     def place(self, location: Location) -> str:
         """Where a key, or the nearest one above it, is written: `` (line 3)``."""
-        while location:
-            if location in self._elsewhere:
-                return f" ({self._elsewhere[location]})"
-            if location in self._lines:
-                return f" (line {self._lines[location]})"
-            location = location[:-1]
-        return ""
+        found, line = self._lines.nearest(location)
+        for length in range(len(location), found - 1, -1):
+            source = self._elsewhere.get(tuple(location[:length]))
+            if source is not None:
+                return f" ({source})"
+        return f" (line {line})" if found else ""
 
     def unknown_keys(
         self, model: type[BaseModel], *, known_elsewhere: Iterable[str] = ()
@@ -155,18 +153,3 @@ def _value(text: str) -> Any:
         return text
     # The model reads numbers and yes or no from text; a password may look like either.
     return value if value is None or isinstance(value, list | dict) else text
-
-
-def _lines(node: yaml.Node | None, above: Location = ()) -> Iterator[tuple[Location, int]]:
-    if node is None:
-        return
-    yield above, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*above, key.value), key.start_mark.line + 1
-            for location, line in _lines(value, (*above, key.value)):
-                if location != (*above, key.value):
-                    yield location, line
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _lines(value, (*above, index))

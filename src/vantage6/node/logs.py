@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from pathlib import Path
 
+from vantage6.common.log_files import send_log
 from vantage6.common.logs import SecretiveFormatter
 from vantage6.node.config import Logging
 
@@ -27,23 +27,7 @@ def configure(settings: Logging, file: Path | None, secrets: tuple[str, ...] = (
         Text that must not get into the log.
     """
     formatter = SecretiveFormatter(settings.format, settings.datefmt, secrets)
-    handlers: list[logging.Handler] = []
-    if settings.use_console or file is None:
-        handlers.append(logging.StreamHandler(sys.stderr))
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(
-                file,
-                maxBytes=settings.max_size * 1024,
-                backupCount=settings.backup_count,
-                encoding="utf-8",
-            )
-        )
-    for handler in handlers:
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=settings.level, handlers=handlers, force=True)
+    send_log(settings, file, sys.stderr, formatter)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     for logger in settings.loggers:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from pathlib import Path
 from typing import Protocol
 
+from vantage6.common.log_files import LogSettings, send_log
 from vantage6.common.logs import JSONFormatter, SecretiveFormatter
 
 # Their ordinary lines drown the service's, or quote what was sent.
@@ -16,32 +16,8 @@ _QUIET = ("socketio", "engineio", "alembic", "uvicorn.access", "redis")
 _SILENT = ("aio_pika", "aiormq", "socketio.server")
 
 
-class Settings(Protocol):
-    """What the section `logging` of a configuration says."""
-
-    @property
-    def level(self) -> str:
-        """Name of a level."""
-
-    @property
-    def use_console(self) -> bool:
-        """Whether lines go to standard output."""
-
-    @property
-    def backup_count(self) -> int:
-        """Old files to keep."""
-
-    @property
-    def max_size(self) -> int:
-        """Size of a file, kB."""
-
-    @property
-    def format(self) -> str:
-        """As :mod:`logging` has it."""
-
-    @property
-    def datefmt(self) -> str:
-        """As :mod:`time` has it."""
+class Settings(LogSettings, Protocol):
+    """What the section `logging` of a web service's configuration says."""
 
     @property
     def as_json(self) -> bool:
@@ -67,23 +43,7 @@ def set_up(settings: Settings, file: Path | None, secrets: tuple[str, ...], serv
         formatter = JSONFormatter(secrets, {"service": service})
     else:
         formatter = SecretiveFormatter(settings.format, settings.datefmt, secrets)
-    handlers: list[logging.Handler] = []
-    if settings.use_console or file is None:
-        handlers.append(logging.StreamHandler(sys.stdout))
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(
-                file,
-                maxBytes=settings.max_size * 1024,
-                backupCount=settings.backup_count,
-                encoding="utf-8",
-            )
-        )
-    for handler in handlers:
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=settings.level, handlers=handlers, force=True)
+    send_log(settings, file, sys.stdout, formatter)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _SILENT:

@@ -19,7 +19,7 @@ from vantage6.client import Client
 
 GROUPS = (
     *("", "util", "collaboration", "organization", "user", "role", "rule", "node", "study"),
-    *("task", "run", "result", "store", "algorithm"),
+    *("task", "run", "result", "event", "store", "algorithm"),
     *("store.role", "store.rule", "store.user", "store.policy", "store.review"),
 )
 PASSWORD = "Wachtw00rd!"
@@ -35,6 +35,8 @@ def owner_of(client, group):
 def public_methods(client):
     names = []
     for group in GROUPS:
+        if group and not hasattr(client, group.partition(".")[0]):
+            continue  # of our client only
         kind = type(owner_of(client, group))
         for name, _ in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_"):
@@ -92,6 +94,9 @@ class Caller:
     def has(self, name):
         group, _, method = name.rpartition(".")
         return hasattr(owner_of(self.client, group), method)
+
+    def has_group(self, name):
+        return hasattr(self.client, name)
 
 
 def main(world_file, outcome_file):
@@ -192,6 +197,9 @@ def work(call, made):
         call("result.to_frame", task)
         call("task.iterate")
         call("run.iterate", task=task)
+    if call.has_group("event"):
+        call("event.list")
+        call("event.iterate", 0)
     call("task.delete", task)
 
 

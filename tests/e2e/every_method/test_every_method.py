@@ -35,6 +35,8 @@ CALLS = Path(__file__).parent / "calls.py"
 #: What the upstream services of 4.15.2 from PyPI cannot do for any client, and what they say.
 UPSTREAM_CANNOT = {
     "util.reset_two_factor_auth": 500,  # the distribution lacks the templates of its mails
+    "event.list": 404,  # it has no such route, and the client says so
+    "event.iterate": 404,  # likewise
     "node.kill_tasks": 400,  # there is no node online; with one it would be 500 (a rule is missing)
 }
 #: No node runs the task, so there is no result.

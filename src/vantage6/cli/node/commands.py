@@ -204,7 +204,7 @@ def restart(
 ) -> None:
     """Stop nodes that run, and start them again."""
     require("node")
-    from vantage6.cli.node.instances import leave
+    from vantage6.cli.asking import leave
     from vantage6.cli.node.process import stop as end
     from vantage6.cli.node.start import begin, chosen
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from vantage6.cli.node.instances import Instance, confirmed, leave
+from vantage6.cli.asking import confirmed, leave
+from vantage6.cli.node.instances import Instance
 from vantage6.common.messages import info, warning
 from vantage6.node.folders import RunFolders
 from vantage6.node.journal import Journal, JournalError

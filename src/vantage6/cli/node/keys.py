@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from vantage6.cli.node.instances import Instance, answered, leave
+from vantage6.cli.asking import answered, leave
+from vantage6.cli.node.instances import Instance
 from vantage6.cli.node.settings import set_text
 from vantage6.client import Client
 from vantage6.common.encryption import RSACryptor

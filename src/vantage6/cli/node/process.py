@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vantage6.cli.node.instances import Instance, leave
+from vantage6.cli import log_tail
+from vantage6.cli.asking import leave
+from vantage6.cli.node.instances import Instance, running
 from vantage6.common.messages import info, warning
 from vantage6.node.lock import Holder, holder_of
 
@@ -103,43 +105,11 @@ def follow(instances: Sequence[Instance], out: Callable[[str], None]) -> None:
     out : callable
         Takes text as it comes.
     """
-    positions = [_Position(each.config.log_file) for each in instances]
-    try:
-        while True:
-            up = [each for each in instances if each.holder() is not None]
-            for position in positions:
-                for text in position.read():
-                    out(text)
-            if not up:
-                info("The node has stopped.")
-                return
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        info("Closing log file. Keyboard Interrupt.")
+    files = [each.config.log_file for each in instances]
+    if log_tail.follow(files, lambda: bool(running(instances)), out):
+        info("The node has stopped.")
+    else:
         info("Note that your node is still running! Shut it down with 'v6 node stop'")
-
-
-class _Position:
-    """How far a log file has been read, through rotations."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._inode: int | None = None
-        self._offset = 0
-
-    def read(self) -> list[str]:
-        """What is new."""
-        try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_ino != self._inode or status.st_size < self._offset:
-                    self._inode, self._offset = status.st_ino, 0
-                file.seek(self._offset)
-                new = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(new)
-        return [new.decode(errors="replace")] if new else []
 
 
 def _signal(instance: Instance, holder: Holder, number: signal.Signals) -> None:

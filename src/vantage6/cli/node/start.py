@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from vantage6.cli.node.instances import Instance, choose, everything, find, leave, running
+from vantage6.cli.asking import choose, leave
+from vantage6.cli.node.instances import Instance, everything, find, running
 from vantage6.cli.node.process import follow, start_detached
 from vantage6.common.messages import info, warning
 from vantage6.node.data import Databases

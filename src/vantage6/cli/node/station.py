@@ -35,7 +35,8 @@ def check_policy(
 ) -> None:
     """What would happen to a task, rule by rule; nothing is run, nobody is asked."""
     require("node")
-    from vantage6.cli.node.instances import find, leave
+    from vantage6.cli.asking import leave
+    from vantage6.cli.node.instances import find
     from vantage6.node.rehearsal import Malformed, rehearse
 
     instance = find(name, config, system)
@@ -66,7 +67,8 @@ def verify(
 ) -> None:
     """Check that no line was changed, removed or put in between."""
     require("node")
-    from vantage6.cli.node.instances import find, leave
+    from vantage6.cli.asking import leave
+    from vantage6.cli.node.instances import find
     from vantage6.node.decisions import Head
     from vantage6.node.decisions import verify as look
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from vantage6.cli.node.instances import answered, leave, scope_of, valid_name
+from vantage6.cli.asking import answered, leave, valid_name
+from vantage6.cli.instances import scope_of
 from vantage6.cli.node.settings import replace
 from vantage6.common.configuration import ConfigurationError
 from vantage6.common.globals import DATABASE_TYPES, DEFAULT_API_PATH, InstanceType, Ports
@@ -92,7 +93,7 @@ def new(name: str | None, system: bool, given: Given, *, interactive: bool) -> P
     """
     ask = _Asker(interactive and sys.stdin.isatty())
     name = valid_name(ask.text("Please enter a configuration-name:", name))
-    scope = scope_of(system)
+    scope = scope_of(system=system)
     folder = config_folder(InstanceType.NODE, scope)
     path = folder / f"{name}.yaml"
     if path.exists():

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vantage6.cli import service
+from vantage6.cli import log_tail, service
+from vantage6.cli.asking import answered
 from vantage6.cli.entry import require
-from vantage6.cli.instances import Instance, aborted, choose, instances
+from vantage6.cli.instances import Instance, choose_among, instances
 from vantage6.cli.parent import Parent, die_with_parent
 from vantage6.cli.server import database
 from vantage6.cli.server.configuration import KIND, Config, Name, System, load, open_server
@@ -179,7 +180,7 @@ def stop(
         if all_:
             chosen = running
         else:
-            one = choose([item for item, _ in running], "Select the server you wish to stop:")
+            one = choose_among([item for item, _ in running], "Select the server you wish to stop:")
             chosen = [(item, folder) for item, folder in running if item == one]
     for instance, folder in chosen:
         if service.stop(folder):
@@ -197,14 +198,18 @@ def attach(name: Name = None, system: System = True) -> None:
         if not running:
             warning("No servers are currently running. Cannot show any logs!")
             return
-        name = choose(running, "Select the server you wish to attach:").name
+        name = choose_among(running, "Select the server you wish to attach:").name
     instance, settings = open_server(name, None, system=system)
     log = (settings.directories.log or instance.log) / instance.log_name
     if not log.is_file():
         error(f"There is no log file {log}")
         raise typer.Exit(1)
-    service.follow(log, settings.data_folder)
-    if service.process_of(settings.data_folder) is not None:
+
+    def runs() -> bool:
+        return service.process_of(settings.data_folder) is not None
+
+    ended = log_tail.follow([log], runs, lambda text: typer.echo(text, nl=False))
+    if not ended and runs():
         info("Note that your server is still running! Shut it down with 'v6 server stop'")
 
 
@@ -271,10 +276,8 @@ def remove(
         sure = questionary.confirm(
             "This server will be deleted permanently including its configuration. Are you sure?",
             default=False,
-        ).ask()
-        if sure is None:
-            aborted()
-        if not sure:
+        )
+        if not answered(sure):
             info("Server will not be deleted")
             return
     instance.config.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,6 +66,17 @@ def _refuse_if_running(config: ServerConfig) -> None:
     if (process := process_of(config.data_folder)) is not None:
         error(f"The server is running (process {process}). Stop it first: v6 server stop")
         raise typer.Exit(1)
+
+
+@contextmanager
+def _stopped_server(
+    name: str | None, config: Path | None, *, system: bool
+) -> Iterator[tuple[ServerConfig, Database]]:
+    """Configuration and database of a server that must not be running."""
+    _, settings = open_server(name, config, system=system)
+    _refuse_if_running(settings)
+    with working_on(settings) as database:
+        yield settings, database
 
 
 def _tell(report: Report) -> None:
@@ -143,14 +155,11 @@ def restore(
     replace: Replace = False,
 ) -> None:
     """Bring the server back to what a backup holds."""
-    _, settings = open_server(name, config, system=system)
-    from vantage6.server.administration.backup import restore as bring_back
-    from vantage6.server.administration.folders import kept_folders
+    with _stopped_server(name, config, system=system) as (settings, database):
+        from vantage6.server.administration.backup import restore as bring_back
+        from vantage6.server.administration.folders import kept_folders
 
-    _refuse_if_running(settings)
-    with working_on(settings) as database:
-        report = bring_back(database, kept_folders(settings), file, replace=replace)
-    _tell(report)
+        _tell(bring_back(database, kept_folders(settings), file, replace=replace))
     info(f"Restored: {file}")
 
 
@@ -164,11 +173,8 @@ def import_database(
     replace: Replace = False,
 ) -> None:
     """Take over the database of a reference server, version 4: logins and API keys stay valid."""
-    _, settings = open_server(name, config, system=system)
-    from vantage6.server.administration.reference import import_database as take_over
+    with _stopped_server(name, config, system=system) as (_, database):
+        from vantage6.server.administration.reference import import_database as take_over
 
-    _refuse_if_running(settings)
-    with working_on(settings) as database:
-        report = take_over(database, uri, replace=replace)
-    _tell(report)
+        _tell(take_over(database, uri, replace=replace))
     info("The database was taken over. Start the server, then the nodes")

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from vantage6.cli.asking import answered, valid_name
 from vantage6.cli.demo.folder import write_private
-from vantage6.cli.instances import aborted, checked_name, config_folder
+from vantage6.cli.instances import scope_of
 from vantage6.cli.server.configuration import KIND, Name, System
 from vantage6.common.globals import DEFAULT_API_PATH, Ports
 from vantage6.common.messages import error, info, warning
+from vantage6.common.places import config_folder
 
 _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 _COMMUNITY_STORE = {"name": "Community store", "url": "https://store.cotopaxi.vantage6.ai"}
@@ -53,10 +55,7 @@ class Asking:
             return given
         if self._defaults:
             return default
-        answer = question().ask()
-        if answer is None:
-            aborted()
-        return answer
+        return answered(question())
 
     def text(self, question: str, default: str = "", given: str | None = None) -> str:
         """One line."""
@@ -129,8 +128,8 @@ def new(
 ) -> None:
     """Create a new server configuration."""
     asking = Asking(defaults=defaults)
-    name = checked_name(name or asking.text("Please enter a configuration-name:"))
-    folder = config_folder(KIND, system=system)
+    name = valid_name(name or asking.text("Please enter a configuration-name:"))
+    folder = config_folder(KIND, scope_of(system=system))
     path = folder / f"{name}.yaml"
     if path.exists():
         error(f"Configuration {name} already exists!")

@@ -135,11 +135,6 @@ class ArchiveReader:
                 raise ArchiveUnusable(f"The backup is damaged: {name} is not what was written")
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file looks like a backup; it may still be damaged."""
-    return zipfile.is_zipfile(path)
-
-
 @contextlib.contextmanager
 def read_archive(path: Path) -> Iterator[ArchiveReader]:
     """Open an archive and verify it.

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session
 
+from vantage6.common.yaml_lines import Location
 from vantage6.server.administration.backup import make_room
-from vantage6.server.administration.document import Document, DocumentError, Path
+from vantage6.server.administration.document import Document, DocumentError
 from vantage6.server.auth.passwords import hash_api_key, hash_password
 from vantage6.server.model.database import Database
 from vantage6.server.model.runs import add_task, next_job_id
@@ -213,7 +214,7 @@ class _Import:
         usernames = self._taken(set(db.scalars(select(User.username))), "a user '{}'")
         emails = self._taken(set(db.scalars(select(User.email))), "a user with e-mail '{}'")
         for i, organization in enumerate(self._organizations):
-            here: Path = ("organizations", i)
+            here: Location = ("organizations", i)
             yield from organization_taken(organization.name, (*here, "name"))
             for j, user in enumerate(organization.users or []):
                 yield from usernames(user.username, (*here, "users", j, "username"))
@@ -240,8 +241,8 @@ class _Import:
         if any(c.tasks for c in self._collaborations) and not somebody:
             yield "tasks need a user who created them, and there is none"
 
-    def _taken(self, names: set[Any], what: str) -> Callable[[str, Path], Iterator[str]]:
-        def check(name: str, path: Path) -> Iterator[str]:
+    def _taken(self, names: set[Any], what: str) -> Callable[[str, Location], Iterator[str]]:
+        def check(name: str, path: Location) -> Iterator[str]:
             if name in names:
                 yield self._document.problem(path, f"{what.format(name)} exists already")
             names.add(name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-Path = Sequence[int | str]
+from vantage6.common.yaml_lines import Lines, Location
 
 
 class DocumentError(Exception):
@@ -33,38 +32,22 @@ class Document:
 
     def __init__(self, text: str) -> None:
         try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.content = None if self._root is None else _construct(self._root)
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self.content = None if root is None else _construct(root)
         except yaml.YAMLError as error:
             raise DocumentError(f"This is not YAML: {error}") from error
         except RecursionError as error:
             raise DocumentError("This YAML contains itself") from error
+        self._lines = Lines(root)
 
-    def line(self, path: Path) -> int:
-        """The line, from 1, of what a path leads to, or of the last part of it that there is."""
-        node, line = self._root, 0
-        for part in path:
-            found = _inner(node, part)
-            if found is None:
-                break
-            node, line = found
-        return line + 1
+    def line(self, location: Location) -> int:
+        """The line, from 1, of a location, or of the last part of it that there is."""
+        return self._lines.nearest(location)[1]
 
-    def problem(self, path: Path, text: str) -> str:
+    def problem(self, location: Location, text: str) -> str:
         """A sentence that says where, and what is wrong there."""
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        return f"line {self.line(path)}, {where.lstrip('.') or 'the document'}: {text}"
-
-
-def _inner(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, int] | None:
-    """The value at an index or key, and the line, from 0, of its item or key."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part].start_mark.line
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return value, key.start_mark.line
-    return None
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+        return f"line {self.line(location)}, {where.lstrip('.') or 'the document'}: {text}"
 
 
 def _construct(node: yaml.Node) -> Any:

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from vantage6.server.description.answers import ANSWERS, Answer, Error, Model, PageLinks
+from vantage6.server.description.answers import ANSWERS, Answer, Model
 from vantage6.server.description.examples import EXAMPLES
+from vantage6.server.description.shapes.basis import Error, PageLinks
 
 _SCHEMAS = "#/components/schemas/"
 _REFUSALS = {
