@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 
 _START_SECONDS = 60.0
 _MEMORY = 64 * 1024**2
-_PROCESSES = 4
+#: The engine's own start of a container takes several threads of this, more on a busy machine.
+_PROCESSES = 32
 _FILES = 64
 _NOBODY = 65534
 _IMAGE = "vantage6-helper"

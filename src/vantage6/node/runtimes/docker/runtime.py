@@ -53,7 +53,7 @@ class DockerRuntime:
     def __init__(self, node: str, folder: Path, settings: Settings | None = None) -> None:
         self._node = node
         self._settings = settings or Settings()
-        self._engine = Engine(self._settings.host)
+        self._engine = Engine(self._settings.host, folder)
         self._images = Images(
             self._engine,
             require_pull=self._settings.require_pull,
