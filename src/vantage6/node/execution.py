@@ -16,6 +16,7 @@ from vantage6.node.proxy import Caller
 from vantage6.node.runtimes.base import (
     Ended,
     Execution,
+    IllegalVariable,
     RunSpec,
     RuntimeRefusal,
     UnknownImage,
@@ -135,6 +136,9 @@ class Executions:
                     execution = await self._site.runtime.start(spec)
             except UnknownImage as refusal:
                 self._site.fail(work, TaskStatus.NO_DOCKER_IMAGE, str(refusal))
+                return
+            except IllegalVariable as refusal:
+                self._site.fail(work, TaskStatus.FAILED, str(refusal))
                 return
             except RuntimeRefusal as refusal:
                 problem = str(refusal)

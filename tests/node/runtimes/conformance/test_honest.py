@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
-from vantage6.node.runtimes.base import Mount, StartFailed
+from vantage6.node.runtimes.base import Mount
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.mark.parametrize("name", ["PKG_NAME", "with-hyphen", "", "A B"])
-async def test_a_variable_that_may_not_be_set_is_refused(start: Any, name: str) -> None:
-    with pytest.raises(StartFailed, match="Environment variable"):
-        await start("nothing", environment={name: "x"})
 
 
 async def test_processes_threads_and_temporary_files_work(run: Any) -> None:
