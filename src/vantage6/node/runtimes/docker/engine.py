@@ -108,7 +108,8 @@ class Engine:
     def _problem(self, info: Mapping[str, Any]) -> str:
         """What keeps this engine from isolating and limiting runs, or nothing."""
         options = info.get("SecurityOptions") or ()
-        self.rootless = any("rootless" in option for option in options)
+        # Docker tells by an option, Podman by a key of its own.
+        self.rootless = bool(info.get("Rootless")) or any("rootless" in each for each in options)
         lacking = [
             name
             for name, key in (("memory", "MemoryLimit"), ("processes", "PidsLimit"))
