@@ -78,10 +78,9 @@ def options(
     spec: RunSpec,
     *,
     image: str,
-    network: str,
     given: Sequence[str],
 ) -> dict[str, Any]:
-    """Arguments of the engine's call that makes the container.
+    """Arguments of the engine's call that makes the container; its network is none so far.
 
     Raises
     ------
@@ -98,7 +97,7 @@ def options(
     scratch = {place: int(limits.scratch_size * share) for place, share in _SCRATCH.items()}
     host = container_options(
         engine,
-        network,
+        "none",
         mounts=mounts,
         read_only=settings.read_only,
         tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 from docker.errors import APIError
 
 from vantage6.node.runtimes import files
-from vantage6.node.runtimes.base import Execution, RunSpec, StartFailed
+from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeUnavailable, StartFailed
 from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
@@ -80,6 +81,12 @@ class DockerRuntime:
         """
         await self._engine.open()
         try:
+            if self._settings.gpu and self._engine.podman:
+                # It would take the request, and not heed it.
+                raise RuntimeUnavailable(
+                    "Podman does not hand out graphics processors by Docker's requests; use "
+                    "Docker, or turn off algorithm_device_requests.gpu"
+                )
             await self._remove_idle_helpers()
             await self._images.log_in(self._settings.registries)
             await self._cells.open()
@@ -154,18 +161,18 @@ class DockerRuntime:
 
     async def _start(self, spec: RunSpec, image: Image) -> DockerExecution:
         given = await asyncio.to_thread(files.prepare, spec.folder)
-        cell = await self._cells.take()
+        try:
+            # What cannot be started must not cost a cell.
+            options = container.options(
+                self._engine, self._settings, self._node, spec, image=image.id, given=given
+            )
+            cell = await self._cells.take()
+        except BaseException:
+            await asyncio.to_thread(files.take_back, spec.folder)
+            raise
+        options["host_config"]["NetworkMode"] = cell.network
         made = ""
         try:
-            options = container.options(
-                self._engine,
-                self._settings,
-                self._node,
-                spec,
-                image=image.id,
-                network=cell.network,
-                given=given,
-            )
             made, stream = await self._engine.call(self._create_and_start, options)
         except (StartFailed, *Unreachable) as error:
             await self._cells.remove(made or container.name_of(self._node, spec.run_id))
@@ -173,9 +180,7 @@ class DockerRuntime:
             await asyncio.to_thread(files.take_back, spec.folder)
             if isinstance(error, StartFailed):
                 raise
-            raise StartFailed(f"The container engine refuses {spec.image}: {words(error)}") from (
-                error
-            )
+            raise StartFailed(self._refusal(spec, words(error))) from error
         execution = DockerExecution(
             self._engine,
             self._cells,
@@ -186,6 +191,15 @@ class DockerRuntime:
         self._executions.add(execution)
         execution.begin(attached(stream))
         return execution
+
+    def _refusal(self, spec: RunSpec, said: str) -> str:
+        if self._settings.gpu and re.search("gpu|nvidia", said, re.IGNORECASE):
+            return (
+                "This node gives algorithms graphics processors, but its container engine has none "
+                f"to give ({said}). Its owner must install the drivers and the engine's support "
+                "for them, or turn off algorithm_device_requests.gpu"
+            )
+        return f"The container engine refuses {spec.image}: {said}"
 
     def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
         api = self._engine.api

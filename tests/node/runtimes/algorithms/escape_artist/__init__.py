@@ -123,6 +123,20 @@ def connect_all(targets: list[tuple[str, int]]) -> list[str]:
     return [connect(host, port) for host, port in targets]
 
 
+def connect_gateways(port: int) -> list[str]:
+    """Try the machine where it would be: at the first and last addresses of each network."""
+    import ipaddress
+
+    found = []
+    for line in read("/proc/net/fib_trie").splitlines():
+        word = line.split("|-- ")[-1].strip()
+        if "|-- " in line and not word.startswith(("127.", "0.")):
+            net = ipaddress.ip_network(f"{word}/16", strict=False)
+            near = ipaddress.ip_network(f"{word}/24", strict=False)
+            found += [str(net[1]), str(net[-2]), str(near[1]), str(near[-2])]
+    return [connect(host, port) for host in sorted(set(found))]
+
+
 def connect_unix(address: str) -> str:
     def attempt() -> None:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -483,6 +497,7 @@ def crash() -> None:
 
 def leave(code: int) -> None:
     print("leaving", flush=True)
+    print("leaving in anger", file=sys.stderr, flush=True)
     os._exit(code)
 
 
