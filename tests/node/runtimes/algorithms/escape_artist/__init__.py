@@ -34,6 +34,11 @@ def nothing() -> None:
     return None
 
 
+def several(attempts: list[list[Any]]) -> list[Any]:
+    """Make several attempts, each a method's name and its arguments, in one run."""
+    return [globals()[name](*arguments) for name, *arguments in attempts]
+
+
 def read(path: str) -> str:
     def attempt() -> str:
         with open(path, "rb") as file:
@@ -113,7 +118,7 @@ def processes() -> list[str]:
 
 def connect(host: str, port: int) -> str:
     def attempt() -> str:
-        with socket.create_connection((host, port), timeout=2) as sock:
+        with socket.create_connection((host, port), timeout=20) as sock:
             return sock.recv(100).decode()
 
     return _outcome(attempt)
@@ -146,9 +151,21 @@ def connect_unix(address: str) -> str:
 
 
 def open_ports() -> list[int]:
-    """Every port of this machine that something listens on."""
+    """Every port of this machine that something listens on, as the kernel lists them."""
     found = []
-    for port in range(1, 65536):
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/self/net/{protocol}") as table:
+            for line in table.read().splitlines()[1:]:
+                _, local, _, state = line.split()[:4]
+                if state == "0A" or protocol.startswith("udp"):
+                    found.append(int(local.rpartition(":")[2], 16))
+    return sorted(found)
+
+
+def answering_ports(ports: list[int]) -> list[int]:
+    """Those of these ports of this machine that take a connection."""
+    found = []
+    for port in ports:
         with socket.socket() as sock:
             # A connection to itself may come about by chance.
             reached = sock.connect_ex(("127.0.0.1", port)) == 0
