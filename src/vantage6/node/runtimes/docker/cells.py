@@ -235,7 +235,7 @@ class Cells:
                 os.path.realpath(sys.executable),
                 *("-I", "-S", "-c", Path(holder.__file__).read_text(), str(PROXY_PORT)),
             ],
-            user="0:0" if self._engine.rootless else f"{user}:{group}",
+            user="0:0" if self._engine.rootless and not self._engine.podman else f"{user}:{group}",
             name=f"{self._prefix}-{token}-helper",
             labels={**self._labels, "vantage6-type": "algorithm-helper"},
             host_config=host,

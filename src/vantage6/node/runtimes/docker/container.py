@@ -113,9 +113,6 @@ def options(
         nano_cpus=None if settings.cpus is None else int(settings.cpus * 1e9),
         device_requests=_graphics() if settings.gpu else None,
     )
-    if engine.podman and engine.rootless:
-        # Who the node is outside, the algorithm is inside. The library knows Docker's values only.
-        host["UsernsMode"] = "keep-id"
     environment = {**_PLAIN, **encoded(spec.environment)}
     return {
         "image": image,

@@ -185,14 +185,26 @@ def container_options(
         Further options of the engine's host configuration.
     """
     config = engine.api.create_host_config(
-        network_mode=name,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges", engine.kernel_calls],
         restart_policy={"Name": "no"},
         ulimits=[*ulimits, *_no_more_processes(engine)],
         **host,
     )
+    join(config, name, engine)
     return dict(config)
+
+
+def join(config: dict[str, Any], network: str, engine: Engine) -> None:
+    """Put a container that is to be made into a network.
+
+    Rootless Podman lets it in only if both are in the same namespace of users as well; in that,
+    the node is who it is outside.
+    """
+    config["NetworkMode"] = network
+    if engine.podman and engine.rootless:
+        # Set here, for the library knows Docker's values only.
+        config["UsernsMode"] = network if network.startswith("container:") else "keep-id"
 
 
 def _no_more_processes(engine: Engine) -> list[Ulimit]:

@@ -17,7 +17,7 @@ from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeUnavailable, StartFailed
 from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
-from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
+from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, join, words
 from vantage6.node.runtimes.docker.execution import (
     Container,
     DockerExecution,
@@ -170,7 +170,7 @@ class DockerRuntime:
         except BaseException:
             await asyncio.to_thread(files.take_back, spec.folder)
             raise
-        options["host_config"]["NetworkMode"] = cell.network
+        join(options["host_config"], cell.network, self._engine)
         made = ""
         try:
             made, stream = await self._engine.call(self._create_and_start, options)
