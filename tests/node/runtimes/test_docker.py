@@ -205,6 +205,9 @@ async def test_what_ended_before_anybody_could_start_it_again_is_removed(
     second = await make()
     assert [each async for each in second.running()] == []
     assert not [name for name in own_containers(client, second) if "-run-" in name]
+    await first.close()
+    await second.close()
+    assert own_containers(client, second) == []
 
 
 async def test_the_owner_of_the_data_is_who_reads_them(run: Any, tmp_path: Path) -> None:

@@ -149,6 +149,8 @@ class DockerRuntime:
             execution = await self._adopt(found)
             if execution is None:
                 await self._cells.remove(found["Id"])
+                if holder := _holder(found):
+                    await self._cells.remove(holder)
                 continue
             yield execution
 
@@ -264,13 +266,16 @@ class DockerRuntime:
 
     async def _remove_idle_helpers(self) -> None:
         """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = set()
-        for found in await self._list(container.ALGORITHM):
-            mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
-            held.add(mode.removeprefix("container:"))
+        held = {_holder(found) for found in await self._list(container.ALGORITHM)}
         for found in await self._list(container.HELPER):
             if found["Id"] not in held:
                 await self._cells.remove(found["Id"])
+
+
+def _holder(found: dict[str, Any]) -> str:
+    """The container that holds the network of one, as the engine's list has it; or nothing."""
+    mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _time(text: str) -> datetime:
