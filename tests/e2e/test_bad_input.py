@@ -216,6 +216,21 @@ def test_a_database_that_the_node_lacks(site: Site) -> None:
     assert "default" in log
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("SELECT 'a\0b'", "'DEFAULT_QUERY' holds a zero byte"),
+        (f"SELECT '{'x' * 300_000}'", "'DEFAULT_QUERY' is too long"),
+    ],
+)
+def test_a_query_that_cannot_be_handed_over(site: Site, query: str, words: str) -> None:
+    databases = [{"label": "default", "query": query}]
+    status, log = site.fails("die", databases=databases)
+    assert status == "failed"
+    assert words in log
+    assert len(log) < 1000
+
+
 def test_an_error_that_quotes_data_tells_its_type_and_place_only(site: Site) -> None:
     status, log = site.fails("raise_with_data")
     assert status == "crashed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
 import tempfile
@@ -36,8 +37,9 @@ def find_engine() -> tuple[str, str]:
 
 
 def build_image(host: str, name: str, module: str, path: Path | None = None) -> str:
-    """Build an image as an author would; the same one is built once at a time."""
-    with (Path(tempfile.gettempdir()) / "vantage6-test-image.lock").open("w") as lock:
+    """Build an image as an author would; an engine builds one at a time."""
+    engine = hashlib.sha256(host.encode()).hexdigest()[:12]
+    with (Path(tempfile.gettempdir()) / f"vantage6-test-image-{engine}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         client = docker.APIClient(base_url=host, version="auto", timeout=600)
         try:

@@ -18,6 +18,7 @@ from vantage6.node.proxy import Caller
 from vantage6.node.runtimes.base import (
     Ended,
     Execution,
+    IllegalVariable,
     RunSpec,
     RuntimeAway,
     RuntimeRefusal,
@@ -147,6 +148,9 @@ class Executions:
                 return
             except UnknownImage as refusal:
                 self._site.fail(work, TaskStatus.NO_DOCKER_IMAGE, str(refusal))
+                return
+            except IllegalVariable as refusal:
+                self._site.fail(work, TaskStatus.FAILED, str(refusal))
                 return
             except RuntimeRefusal as refusal:
                 problem = str(refusal)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import docker
 import pytest
 
 from vantage6.node.runtimes.base import Ended, Mount, RuntimeUnavailable, StartFailed, UnknownImage
-from vantage6.node.runtimes.docker import DockerRuntime, Settings
+from vantage6.node.runtimes.docker import DockerRuntime, Registry, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +89,32 @@ async def test_no_run_leaves_anything_in_the_engine(
     assert own_containers(client, runtime) == []
 
 
+async def test_no_kind_of_end_leaves_anything_in_the_engine(
+    runtime: Any, client: docker.APIClient, run: Any, start: Any, helpers: Any
+) -> None:
+    """An image that declares volumes gets one for each container."""
+    name = f"with-volumes-{uuid.uuid4().hex[:8]}:latest"
+    recipe = f"FROM {helpers.image}:latest\nVOLUME /data /mnt/more\n"
+    for line in client.build(fileobj=io.BytesIO(recipe.encode()), tag=name, rm=True, decode=True):
+        assert "error" not in line, line
+    before = inventory(client)
+    try:
+        assert (await run("nothing", image=name)).ended == Ended(0)
+        assert (await run("leave", 3, image=name)).ended == Ended(3)
+        impatient = replace(helpers.limits, wall_time=1)
+        assert (await run("sleep", 60, image=name, limits=impatient)).ended.exit_code is None
+        execution, _ = await start("sleep", 60, image=name)
+        assert inventory(client)["volumes"] == before["volumes"] + 2
+        await execution.kill("enough")
+        with pytest.raises(StartFailed):
+            await start("nothing", image=name, mounts=[Mount(Path("/nowhere"), "/mnt/x")])
+        assert inventory(client) == before
+        left = own_containers(client, runtime)
+        assert [found for found in left if not found.endswith("-helper")] == []
+    finally:
+        client.remove_image(name, force=True)
+
+
 async def test_nothing_of_a_run_stays_in_the_engines_files(
     client: docker.APIClient, run: Any
 ) -> None:
@@ -119,7 +150,7 @@ async def test_the_container_is_as_the_contract_says(
 
 
 async def test_a_run_is_found_again_by_the_next_process_of_the_node(
-    make: Any, helpers: Any, tmp_path: Path
+    make: Any, client: docker.APIClient, helpers: Any, tmp_path: Path
 ) -> None:
     first = await make()
     spec = helpers.make_spec(tmp_path / "runs", "speak_wait_connect", first.proxy_address(None)[1])
@@ -133,13 +164,21 @@ async def test_a_run_is_found_again_by_the_next_process_of_the_node(
         each.proxy_socket.close()
     first._executions.clear()
     (ended.folder / "exit.json").unlink(missing_ok=True)
-    await asyncio.sleep(1)
+    name = f"vantage6-{first._node}-run-{ended.run_id}"
+    assert await helpers.until(
+        lambda: client.inspect_container(name)["State"]["Status"] == "exited", 60
+    )
+    # What had been read of it until then is gone with that process.
+    (ended.folder / "stdout").unlink()
 
     second = await make()
     found = {each.run_id: each async for each in second.running()}
     assert found.keys() == {spec.run_id, ended.run_id}
     assert await found[ended.run_id].wait() == Ended(7)
     assert helpers.recorded(ended.folder) == Ended(7)
+    left = helpers.outcome_of(ended, Ended(7))
+    assert left.stdout.endswith("leaving\n")
+    assert "leaving in anger" in left.stderr
     again = found[spec.run_id]
     loop = asyncio.get_running_loop()
     connection, _ = await asyncio.wait_for(loop.sock_accept(again.proxy_socket), 60)
@@ -166,6 +205,9 @@ async def test_what_ended_before_anybody_could_start_it_again_is_removed(
     second = await make()
     assert [each async for each in second.running()] == []
     assert not [name for name in own_containers(client, second) if "-run-" in name]
+    await first.close()
+    await second.close()
+    assert own_containers(client, second) == []
 
 
 async def test_the_owner_of_the_data_is_who_reads_them(run: Any, tmp_path: Path) -> None:
@@ -212,19 +254,19 @@ async def test_an_image_without_entry_point_says_so(start: Any, client: docker.A
         client.remove_image(name)
 
 
-@pytest.fixture
-def registry(tmp_path: Path, lacking: Callable[[str], Any]) -> Iterator[str]:
+@contextlib.contextmanager
+def running_registry(folder: Path, lacking: Callable[[str], Any], more: str = "") -> Iterator[str]:
     """A registry of images on this machine."""
     program = shutil.which("docker-registry")
     if program is None:
         lacking("docker-registry is not installed")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    config = tmp_path / "registry.yml"
+    config = folder / "registry.yml"
     config.write_text(
         "version: 0.1\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{more}"
     )
     process = subprocess.Popen(
         [str(program), "serve", str(config)],
@@ -237,9 +279,179 @@ def registry(tmp_path: Path, lacking: Callable[[str], Any]) -> Iterator[str]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
         time.sleep(0.1)
-    yield f"127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def registry(
+    tmp_path: Path, lacking: Callable[[str], Any], client: docker.APIClient
+) -> Iterator[str]:
+    skip_on_podman(client)
+    with running_registry(tmp_path, lacking) as address:
+        yield address
+
+
+@pytest.fixture
+def closed_registry(
+    tmp_path: Path, lacking: Callable[[str], Any], client: docker.APIClient
+) -> Iterator[str]:
+    """One that lets nobody in but ``hospital`` with the password ``pass word``."""
+    skip_on_podman(client)
+    users = tmp_path / "htpasswd"
+    hashed = bcrypt.hashpw(b"pass word", bcrypt.gensalt(4)).decode()
+    users.write_text(f"hospital:{hashed}\n")
+    more = f"auth: {{htpasswd: {{realm: test, path: {users}}}}}\n"
+    with running_registry(tmp_path, lacking, more) as address:
+        yield address
+
+
+def skip_on_podman(client: docker.APIClient) -> None:
+    if client.version()["Components"][0]["Name"] == "Podman Engine":
+        pytest.skip("Podman talks to registries without TLS only where its configuration says so")
+
+
+def push(client: docker.APIClient, name: str, content: bytes, **login: Any) -> str:
+    """Push an image that holds nothing to run; its digest."""
+    client.import_image_from_data(content, repository=name)
+    lines = list(client.push(name, stream=True, decode=True, **login))
+    assert [line["error"] for line in lines if "error" in line] == []
+    client.remove_image(name)
+    (digest,) = (line["aux"]["Digest"] for line in lines if "aux" in line)
+    return str(digest)
+
+
+def tar_of(name: str) -> bytes:
+    """An image's content, of one empty folder."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type = tarfile.DIRTYPE
+        archive.addfile(entry)
+    return content.getvalue()
+
+
+async def test_a_registry_is_used_with_the_nodes_login(
+    make: Any, run: Any, client: docker.APIClient, closed_registry: str, caplog: Any
+) -> None:
+    name = f"{closed_registry}/private:1"
+    push(
+        client,
+        name,
+        tar_of("one"),
+        auth_config={"username": "hospital", "password": "pass word"},
+    )
+    stranger = await make(pull_always=True)
+    with pytest.raises(UnknownImage, match=r"private:1 cannot be pulled: .*(denied|basic auth)"):
+        await run("nothing", runtime=stranger, image=name)
+    wrong = await make(
+        pull_always=True, registries=[Registry(closed_registry, "hospital", "pass w0rd")]
+    )
+    assert f"Registry {closed_registry} refuses the login" in caplog.text
+    with pytest.raises(UnknownImage, match="cannot be pulled"):
+        await run("nothing", runtime=wrong, image=name)
+    known = await make(
+        pull_always=True, registries=[Registry(closed_registry, "hospital", "pass word")]
+    )
+    with pytest.raises(StartFailed, match="neither an entry point"):
+        await run("nothing", runtime=known, image=name)
+    assert "pass w" not in caplog.text
+    client.remove_image(name)
+
+
+async def test_a_tag_may_move_but_a_digest_does_not(
+    make: Any, client: docker.APIClient, registry: str
+) -> None:
+    name = f"{registry}/moving:1"
+    first = push(client, name, tar_of("one"))
+    always, missing = await make(pull_always=True), await make(pull_always=False)
+    before = await always._images.get(name)
+    second = push_over(client, name, tar_of("two"))
+    assert second != first
+    assert (await missing._images.get(name)).id == before.id
+    after = await always._images.get(name)
+    assert after.id != before.id
+    assert (await missing._images.get(name)).id == after.id
+    for runtime in (always, missing):
+        assert (await runtime._images.get(f"{name}@{first}")).id == before.id
+        assert (await runtime._images.get(f"{name}@{second}")).id == after.id
+    # What a digest names is content: another image is not taken for it, whatever its name.
+    with pytest.raises(UnknownImage):
+        await missing._images.get(f"{registry}/another@{second}")
+    for image in (before.id, after.id):
+        client.remove_image(image, force=True)
+
+
+def push_over(client: docker.APIClient, name: str, content: bytes) -> str:
+    """Push something else under a name; the local copy stays what it was."""
+    kept, other = client.inspect_image(name)["Id"], f"{name}-new"
+    client.import_image_from_data(content, repository=other)
+    client.tag(other, name)
+    client.remove_image(other)
+    lines = list(client.push(name, stream=True, decode=True))
+    (digest,) = (line["aux"]["Digest"] for line in lines if "aux" in line)
+    client.tag(kept, name)
+    return str(digest)
+
+
+async def test_a_node_without_graphics_processors_says_so(
+    make: Any, start: Any, client: docker.APIClient
+) -> None:
+    """That the engine names the request shows that it got there."""
+    if client.version()["Components"][0]["Name"] == "Podman Engine":
+        with pytest.raises(RuntimeUnavailable, match=r"Podman.*algorithm_device_requests\.gpu"):
+            await make(gpu=True)
+        return
+    runtime = await make(gpu=True)
+    with pytest.raises(StartFailed) as refusal:
+        await start("nothing", runtime=runtime)
+    assert "container engine has none to give" in str(refusal.value)
+    assert "capabilities: [[gpu]]" in str(refusal.value)
+    assert "algorithm_device_requests.gpu" in str(refusal.value)
+    left = own_containers(client, runtime)
+    assert [found for found in left if not found.endswith("-helper")] == []
+
+
+async def test_linked_services_are_reached_by_their_names_and_nothing_else_is(
+    make: Any, run: Any, client: docker.APIClient, helpers: Any, lacking: Callable[[str], Any]
+) -> None:
+    before = inventory(client)
+    name = f"service-{uuid.uuid4().hex[:8]}"
+    serve = (
+        "import socket\ns=socket.create_server(('',5000))\nwhile 1: s.accept()[0].sendall(b'hi')"
+    )
+    made = client.create_container(
+        f"{helpers.image}:latest",
+        name=name,
+        command=["python", "-c", serve],
+        host_config=client.create_host_config(network_mode="none"),
+    )
+    client.start(made)
+    try:
+        client.disconnect_container_from_network(made, "none")
+        runtime = await make(services={"db": name, "gone": "no-such-container"})
+        targets = [["db", 5000], ["db", 5001], ["1.1.1.1", 443]]
+        targets += [["169.254.169.254", 80], ["172.17.0.1", 22], [name, 5000]]
+        with socket.create_server(("", 0)) as server:
+            attempts = [["connect_all", targets], ["connect_gateways", server.getsockname()[1]]]
+            outcome = await run("several", attempts, runtime=runtime)
+            assert outcome.ended == Ended(0), outcome
+            answers, gateways = outcome.result
+            assert answers[:2] == ["ok: hi", "ECONNREFUSED"]
+            assert gateways
+            others = answers[2:5] + gateways
+            assert not [answer for answer in others if answer.startswith("ok")], others
+            server.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+        await runtime.close()
+        assert inventory(client) == before
+        assert client.inspect_container(made)["NetworkSettings"]["Networks"] == {}
+    finally:
+        client.remove_container(made, force=True)
 
 
 async def test_an_image_is_pulled_and_pinned(

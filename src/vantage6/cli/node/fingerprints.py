@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from vantage6.cli.node.instances import Instance, leave
+from vantage6.cli.asking import leave
+from vantage6.cli.node.instances import Instance
 from vantage6.common.encryption import RSACryptor
 from vantage6.common.messages import info, warning
 from vantage6.common.sealing import KnownKeys, OwnKeys, SealError

@@ -86,6 +86,10 @@ class StartFailed(RuntimeRefusal):
     """The engine or sandbox refused to start (status ``start failed``)."""
 
 
+class IllegalVariable(StartFailed):
+    """A variable cannot be handed to any algorithm, however often one tries (status ``failed``)."""
+
+
 class RuntimeUnavailable(Exception):
     """The runtime cannot work on this machine at all; the message says what to install or set."""
 

@@ -46,6 +46,9 @@ DEFAULT_PRELOAD = (
 )
 _ATTEMPTS = 2
 _TEMPORARY_FOLDER = "/mnt/tmp"
+#: The contract's variables that hold a path.
+_OF_FILES = frozenset({"INPUT_FILE", "OUTPUT_FILE", "TOKEN_FILE", "TEMPORARY_FOLDER"})
+_OF_DATABASES = "_DATABASE_URI"
 
 
 @dataclass(frozen=True)
@@ -273,12 +276,21 @@ def _canonical(image: str) -> str:
 
 
 def _with_host_paths(values: Mapping[str, str], request: Request) -> dict[str, str]:
-    """Without a file system of its own an algorithm needs the host's names of its files."""
+    """Without a file system of its own an algorithm needs the host's names of its files.
+
+    Only what holds a path is changed, never what merely mentions one, as a query may.
+    """
     places = {mount.target: mount.source for mount in request.mounts}
     places[request.inner_folder] = request.folder
     places[_TEMPORARY_FOLDER] = request.scratch_folder
     longest_first = sorted(places, key=len, reverse=True)
-    pattern = re.compile(f"({'|'.join(map(re.escape, longest_first))})(?=/|$)")
+    # The address of a file may begin with a scheme: three slashes, or two and the path's own.
+    pattern = re.compile(
+        f"((?:[a-z0-9+.-]+:///?)?)({'|'.join(map(re.escape, longest_first))})(?=/|$)"
+    )
     return {
-        name: pattern.sub(lambda match: places[match[1]], value) for name, value in values.items()
+        name: pattern.sub(lambda match: match[1] + places[match[2]], value, count=1)
+        if (name in _OF_FILES or name.endswith(_OF_DATABASES)) and pattern.match(value)
+        else value
+        for name, value in values.items()
     }

@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 
 _START_SECONDS = 60.0
 _MEMORY = 64 * 1024**2
-_PROCESSES = 4
+#: The engine's own start of a container takes several threads of this, more on a busy machine.
+_PROCESSES = 32
 _FILES = 64
 _NOBODY = 65534
 _IMAGE = "vantage6-helper"
@@ -243,7 +244,7 @@ class Cells:
                 os.path.realpath(sys.executable),
                 *("-I", "-S", "-c", Path(holder.__file__).read_text(), str(PROXY_PORT)),
             ],
-            user="0:0" if self._engine.rootless else f"{user}:{group}",
+            user="0:0" if self._engine.rootless and not self._engine.podman else f"{user}:{group}",
             name=f"{self._prefix}-{token}-helper",
             labels={**self._labels, "vantage6-type": "algorithm-helper"},
             host_config=host,

@@ -78,10 +78,9 @@ def options(
     spec: RunSpec,
     *,
     image: str,
-    network: str,
     given: Sequence[str],
 ) -> dict[str, Any]:
-    """Arguments of the engine's call that makes the container.
+    """Arguments of the engine's call that makes the container; its network is none so far.
 
     Raises
     ------
@@ -98,7 +97,7 @@ def options(
     scratch = {place: int(limits.scratch_size * share) for place, share in _SCRATCH.items()}
     host = container_options(
         engine,
-        network,
+        "none",
         mounts=mounts,
         read_only=settings.read_only,
         tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()},
@@ -113,7 +112,6 @@ def options(
         ),
         nano_cpus=None if settings.cpus is None else int(settings.cpus * 1e9),
         device_requests=_graphics() if settings.gpu else None,
-        userns_mode="keep-id" if engine.podman and engine.rootless else None,
     )
     environment = {**_PLAIN, **encoded(spec.environment)}
     return {

@@ -7,8 +7,9 @@ import os
 import re
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import docker
@@ -17,6 +18,7 @@ from docker.errors import APIError, DockerException
 from docker.types import Ulimit
 
 from vantage6.node.runtimes.base import RuntimeUnavailable
+from vantage6.node.runtimes.docker import kernel_calls
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,17 +42,23 @@ class Engine:
     ----------
     host : str, optional
         Its socket; by default ``DOCKER_HOST``, or where Docker has it.
+    folder : pathlib.Path
+        The node's own, which the engine sees under the same path.
 
     Attributes
     ----------
+    kernel_calls : str
+        Option by which a container gets the filter of kernel calls. Known once it is open.
     rootless : bool
-        Whether it runs as an ordinary user. Known once it is open.
+        Whether it runs as an ordinary user.
     podman : bool
         Whether it is Podman.
     """
 
-    def __init__(self, host: str | None) -> None:
+    def __init__(self, host: str | None, folder: Path) -> None:
         self.host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+        self._folder = folder
+        self.kernel_calls = ""
         self.rootless = False
         self.podman = False
         self._client: docker.APIClient | None = None
@@ -83,27 +91,44 @@ class Engine:
                 f"The container engine at {self.host} cannot be used: {error}. Start it, let this "
                 "user use its socket, or set docker.host"
             ) from error
-        options = info.get("SecurityOptions") or ()
-        self.rootless = any("rootless" in option for option in options)
         components = version.get("Components") or ()
         self.podman = any("podman" in str(each.get("Name", "")).lower() for each in components)
+        problem = self._problem(info)
+        if problem:
+            self.close()
+            raise RuntimeUnavailable(f"The container engine at {self.host} {problem}")
+        try:
+            self.kernel_calls = kernel_calls.security_option(self._folder, podman=self.podman)
+        except OSError as error:
+            self.close()
+            raise RuntimeUnavailable(
+                f"The node's folder {self._folder} cannot be used: {error}"
+            ) from error
+
+    def _problem(self, info: Mapping[str, Any]) -> str:
+        """What keeps this engine from isolating and limiting runs, or nothing."""
+        options = info.get("SecurityOptions") or ()
+        # Docker tells by an option, Podman by a key of its own.
+        self.rootless = bool(info.get("Rootless")) or any("rootless" in each for each in options)
         lacking = [
             name
             for name, key in (("memory", "MemoryLimit"), ("processes", "PidsLimit"))
             if not info.get(key)
         ]
         if lacking or (self.rootless and str(info.get("CgroupVersion")) == "1"):
-            self.close()
-            raise RuntimeUnavailable(
-                f"The container engine at {self.host} cannot limit the "
-                f"{' and '.join(lacking) or 'memory and processes'} of containers; it needs "
-                "control groups (version 2 for an engine without root rights)"
+            return (
+                f"cannot limit the {' and '.join(lacking) or 'memory and processes'} of "
+                "containers; it needs control groups (version 2 for an engine without root rights)"
             )
         if not any("seccomp" in option for option in options):
-            self.close()
-            raise RuntimeUnavailable(
-                f"The container engine at {self.host} has no seccomp filter for kernel calls"
+            return "has no seccomp filter for kernel calls"
+        if info.get("Architecture") not in kernel_calls.MACHINES:
+            known = ", ".join(sorted(kernel_calls.MACHINES))
+            return (
+                f"runs on a machine ({info.get('Architecture')}) whose kernel calls cannot be "
+                f"filtered; it can be one of {known}"
             )
+        return ""
 
     def close(self) -> None:
         """Disconnect."""
@@ -170,14 +195,26 @@ def container_options(
         Further options of the engine's host configuration.
     """
     config = engine.api.create_host_config(
-        network_mode=name,
         cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
+        security_opt=["no-new-privileges", engine.kernel_calls],
         restart_policy={"Name": "no"},
         ulimits=[*ulimits, *_no_more_processes(engine)],
         **host,
     )
+    join(config, name, engine)
     return dict(config)
+
+
+def join(config: dict[str, Any], network: str, engine: Engine) -> None:
+    """Put a container that is to be made into a network.
+
+    Rootless Podman lets it in only if both are in the same namespace of users as well; in that,
+    the node is who it is outside.
+    """
+    config["NetworkMode"] = network
+    if engine.podman and engine.rootless:
+        # Set here, for the library knows Docker's values only.
+        config["UsernsMode"] = network if network.startswith("container:") else "keep-id"
 
 
 def _no_more_processes(engine: Engine) -> list[Ulimit]:

@@ -21,6 +21,7 @@ from vantage6.node.runtimes import exit_codes, files
 from vantage6.node.runtimes.base import Ended, Limits, killed
 from vantage6.node.runtimes.docker.cells import Cell, Cells
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
+from vantage6.node.runtimes.docker.memory import lost_a_process
 from vantage6.node.runtimes.sandbox.wording import duration, size
 
 log = logging.getLogger(__name__)
@@ -203,7 +204,8 @@ class DockerExecution:
         if files.written(self._container.folder) > limits.output_size:
             return _too_much_output(limits)
         found = await self._engine.call(api.inspect_container, self._container.id)
-        if found["State"].get("OOMKilled"):
+        state = found["State"]
+        if state.get("OOMKilled") or (self._engine.podman and lost_a_process(state["Pid"])):
             return _out_of_memory(limits)
         usage = await self._engine.call(api.stats, self._container.id, stream=False, one_shot=True)
         if usage["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 > limits.cpu_time:

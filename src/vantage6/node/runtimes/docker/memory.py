@@ -1,4 +1,7 @@
-"""Hears of containers that ran out of memory: the engine tells of it, while they run on."""
+"""Hears of containers that ran out of memory: the engine tells of it, while they run on.
+
+Podman does not; there the kernel is asked, which counts what it killed in a control group.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, words
@@ -15,6 +19,7 @@ from vantage6.node.runtimes.docker.engine import Engine, Unreachable, words
 log = logging.getLogger(__name__)
 
 _AGAIN = 2.0
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 class MemoryWatch:
@@ -62,3 +67,29 @@ class MemoryWatch:
                     log.debug("The engine's events broke off: %s", words(error))
             if not self._closed:
                 time.sleep(_AGAIN)
+
+
+def lost_a_process(pid: int) -> bool:
+    """Whether the kernel killed one for memory in the container that process `pid` is in.
+
+    False too where the control groups cannot be seen, as by a node in a container.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        counts = _counts(lines).read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in counts)
+
+
+def _counts(lines: list[str]) -> Path:
+    """The file with the count, for control groups of version 1 or 2."""
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return _GROUPS / "memory" / group.lstrip("/") / "memory.oom_control"
+        if not controllers:
+            whole = _GROUPS / group.lstrip("/") / "memory.events"
+            if whole.exists():
+                return whole
+    raise FileNotFoundError

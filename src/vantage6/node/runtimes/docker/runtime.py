@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,10 +14,23 @@ from typing import Any
 from docker.errors import APIError
 
 from vantage6.node.runtimes import files
-from vantage6.node.runtimes.base import Execution, RunSpec, RuntimeAway, StartFailed
+from vantage6.node.runtimes.base import (
+    Execution,
+    RunSpec,
+    RuntimeAway,
+    RuntimeUnavailable,
+    StartFailed,
+)
 from vantage6.node.runtimes.docker import container
 from vantage6.node.runtimes.docker.cells import Cell, Cells
-from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_away, is_gone, words
+from vantage6.node.runtimes.docker.engine import (
+    Engine,
+    Unreachable,
+    is_away,
+    is_gone,
+    join,
+    words,
+)
 from vantage6.node.runtimes.docker.execution import (
     Container,
     DockerExecution,
@@ -53,7 +67,7 @@ class DockerRuntime:
     def __init__(self, node: str, folder: Path, settings: Settings | None = None) -> None:
         self._node = node
         self._settings = settings or Settings()
-        self._engine = Engine(self._settings.host)
+        self._engine = Engine(self._settings.host, folder)
         self._images = Images(
             self._engine,
             require_pull=self._settings.require_pull,
@@ -80,6 +94,12 @@ class DockerRuntime:
         """
         await self._engine.open()
         try:
+            if self._settings.gpu and self._engine.podman:
+                # It would take the request, and not heed it.
+                raise RuntimeUnavailable(
+                    "Podman does not hand out graphics processors by Docker's requests; use "
+                    "Docker, or turn off algorithm_device_requests.gpu"
+                )
             await self._remove_idle_helpers()
             await self._images.log_in(self._settings.registries)
             await self._cells.open()
@@ -153,6 +173,8 @@ class DockerRuntime:
             execution = await self._adopt(found)
             if execution is None:
                 await self._cells.remove(found["Id"])
+                if holder := _holder(found):
+                    await self._cells.remove(holder)
                 continue
             yield execution
 
@@ -165,18 +187,18 @@ class DockerRuntime:
 
     async def _start(self, spec: RunSpec, image: Image) -> DockerExecution:
         given = await asyncio.to_thread(files.prepare, spec.folder)
-        cell = await self._cells.take()
+        try:
+            # What cannot be started must not cost a cell.
+            options = container.options(
+                self._engine, self._settings, self._node, spec, image=image.id, given=given
+            )
+            cell = await self._cells.take()
+        except BaseException:
+            await asyncio.to_thread(files.take_back, spec.folder)
+            raise
+        join(options["host_config"], cell.network, self._engine)
         made = ""
         try:
-            options = container.options(
-                self._engine,
-                self._settings,
-                self._node,
-                spec,
-                image=image.id,
-                network=cell.network,
-                given=given,
-            )
             made, stream = await self._engine.call(self._create_and_start, options)
         except (StartFailed, *Unreachable) as error:
             await self._cells.remove(made or container.name_of(self._node, spec.run_id))
@@ -184,9 +206,7 @@ class DockerRuntime:
             await asyncio.to_thread(files.take_back, spec.folder)
             if isinstance(error, StartFailed):
                 raise
-            raise StartFailed(f"The container engine refuses {spec.image}: {words(error)}") from (
-                error
-            )
+            raise StartFailed(self._refusal(spec, words(error))) from error
         execution = DockerExecution(
             self._engine,
             self._cells,
@@ -197,6 +217,15 @@ class DockerRuntime:
         self._executions.add(execution)
         execution.begin(attached(stream))
         return execution
+
+    def _refusal(self, spec: RunSpec, said: str) -> str:
+        if self._settings.gpu and re.search("gpu|nvidia", said, re.IGNORECASE):
+            return (
+                "This node gives algorithms graphics processors, but its container engine has none "
+                f"to give ({said}). Its owner must install the drivers and the engine's support "
+                "for them, or turn off algorithm_device_requests.gpu"
+            )
+        return f"The container engine refuses {spec.image}: {said}"
 
     def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
         api = self._engine.api
@@ -261,13 +290,16 @@ class DockerRuntime:
 
     async def _remove_idle_helpers(self) -> None:
         """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = set()
-        for found in await self._list(container.ALGORITHM):
-            mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
-            held.add(mode.removeprefix("container:"))
+        held = {_holder(found) for found in await self._list(container.ALGORITHM)}
         for found in await self._list(container.HELPER):
             if found["Id"] not in held:
                 await self._cells.remove(found["Id"])
+
+
+def _holder(found: dict[str, Any]) -> str:
+    """The container that holds the network of one, as the engine's list has it; or nothing."""
+    mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _time(text: str) -> datetime:

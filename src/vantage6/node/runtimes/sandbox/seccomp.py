@@ -80,6 +80,7 @@ _NOT_PERMITTED: dict[str, tuple[int | None, int | None]] = {
     "quotactl": (179, 60),
     "quotactl_fd": (443, 443),
     "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
     "clock_adjtime": (305, 266),
     "sethostname": (170, 161),
     "setdomainname": (171, 162),

@@ -34,6 +34,11 @@ def nothing() -> None:
     return None
 
 
+def several(attempts: list[list[Any]]) -> list[Any]:
+    """Make several attempts, each a method's name and its arguments, in one run."""
+    return [globals()[name](*arguments) for name, *arguments in attempts]
+
+
 def read(path: str) -> str:
     def attempt() -> str:
         with open(path, "rb") as file:
@@ -113,14 +118,32 @@ def processes() -> list[str]:
 
 def connect(host: str, port: int) -> str:
     def attempt() -> str:
-        with socket.create_connection((host, port), timeout=2) as sock:
+        with socket.create_connection((host, port), timeout=20) as sock:
             return sock.recv(100).decode()
 
     return _outcome(attempt)
 
 
 def connect_all(targets: list[tuple[str, int]]) -> list[str]:
-    return [connect(host, port) for host, port in targets]
+    from concurrent.futures import ThreadPoolExecutor
+
+    # All at once: an address where nobody is takes seconds to say so.
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(lambda target: connect(*target), targets))
+
+
+def connect_gateways(port: int) -> list[str]:
+    """Try the machine where it would be: at the first and last addresses of each network."""
+    import ipaddress
+
+    found = []
+    for line in read("/proc/net/fib_trie").splitlines():
+        word = line.split("|-- ")[-1].strip()
+        if "|-- " in line and not word.startswith(("127.", "0.")):
+            net = ipaddress.ip_network(f"{word}/16", strict=False)
+            near = ipaddress.ip_network(f"{word}/24", strict=False)
+            found += [str(net[1]), str(net[-2]), str(near[1]), str(near[-2])]
+    return connect_all([(host, port) for host in sorted(set(found))])
 
 
 def connect_unix(address: str) -> str:
@@ -132,9 +155,21 @@ def connect_unix(address: str) -> str:
 
 
 def open_ports() -> list[int]:
-    """Every port of this machine that something listens on."""
+    """Every port of this machine that something listens on, as the kernel lists them."""
     found = []
-    for port in range(1, 65536):
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/self/net/{protocol}") as table:
+            for line in table.read().splitlines()[1:]:
+                _, local, _, state = line.split()[:4]
+                if state == "0A" or protocol.startswith("udp"):
+                    found.append(int(local.rpartition(":")[2], 16))
+    return sorted(found)
+
+
+def answering_ports(ports: list[int]) -> list[int]:
+    """Those of these ports of this machine that take a connection."""
+    found = []
+    for port in ports:
         with socket.socket() as sock:
             # A connection to itself may come about by chance.
             reached = sock.connect_ex(("127.0.0.1", port)) == 0
@@ -166,6 +201,47 @@ def call(numbers: dict[str, int], *arguments: int) -> str:
 
 def make_calls(calls: dict[str, list[Any]]) -> dict[str, str]:
     return {name: call(*arguments) for name, arguments in calls.items()}
+
+
+def _in_child(attempt: Callable[[], None]) -> str:
+    """How a child ends that makes an attempt: by which signal, or how it went."""
+    child = os.fork()
+    if child == 0:
+        try:
+            attempt()
+        except OSError as error:
+            os._exit(1 if error.errno == errno.ENOSYS else 2)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return ("made", "ENOSYS", "refused otherwise")[os.WEXITSTATUS(status)]
+
+
+def calls_of_other_kinds() -> list[str]:
+    """Ask for the process id (20) and a namespace (unshare, 310) as 32-bit and x32 programs do."""
+    if platform.machine() != "x86_64":
+        return ["no such machine"]
+
+    def as_32_bit(number: int, argument: int) -> Callable[[], None]:
+        def attempt() -> None:
+            # push rbx; mov eax, number; mov ebx, argument; int 0x80; pop rbx; ret
+            code = b"\x53\xb8" + number.to_bytes(4, "little")
+            code += b"\xbb" + argument.to_bytes(4, "little") + b"\xcd\x80\x5b\xc3"
+            page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+            page.write(code)
+            address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+            answer = ctypes.CFUNCTYPE(ctypes.c_int)(address)()
+            if answer < 0:
+                raise OSError(-answer, "")
+
+        return attempt
+
+    def as_x32() -> None:
+        if _libc.syscall(ctypes.c_long(0x40000000 | 272), ctypes.c_long(0x10000000)) < 0:
+            raise OSError(ctypes.get_errno(), "")
+
+    return [_in_child(as_32_bit(20, 0)), _in_child(as_32_bit(310, 0x10000000)), _in_child(as_x32)]
 
 
 def mount_something() -> str:
@@ -442,6 +518,7 @@ def crash() -> None:
 
 def leave(code: int) -> None:
     print("leaving", flush=True)
+    print("leaving in anger", file=sys.stderr, flush=True)
     os._exit(code)
 
 
@@ -475,6 +552,77 @@ def use_pool() -> list[int]:
     with tempfile.TemporaryFile() as file:
         file.write(b"12345")
         return [*first, *second, file.tell()]
+
+
+def use_the_system() -> dict[str, Any]:
+    """What other honest programs do: spawn, pipe, share memory, set alarms, map files, watch."""
+    import asyncio
+    import select
+    import sqlite3
+    import tempfile
+    import threading
+    from multiprocessing import get_context, shared_memory
+
+    async def in_a_shell() -> str:
+        made = await asyncio.create_subprocess_shell("echo $((6*7))", stdout=subprocess.PIPE)
+        return (await made.communicate())[0].decode().strip()
+
+    found: dict[str, Any] = {"shell": asyncio.run(in_a_shell())}
+    found["spawned"] = os.waitstatus_to_exitcode(
+        os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 3"], {}), 0)[1]
+    )
+    found["piped"] = _piped("(echo one) | while read word; do echo $word; done")
+    memory = shared_memory.SharedMemory(create=True, size=4096)
+    with get_context("spawn").Pool(1) as pool:
+        found["pool"] = pool.map(abs, [-1, -2])
+    memory.close()
+    memory.unlink()
+    alarms: list[int] = []
+    signal.signal(signal.SIGALRM, lambda number, _: alarms.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    select.select([reader], [], [], 0.1)
+    os.close(reader)
+    os.close(writer)
+    found["alarms"] = len(alarms)
+    with tempfile.TemporaryDirectory() as place:
+        os.mkfifo(f"{place}/fifo")
+        with sqlite3.connect(f"{place}/base") as base:
+            base.execute("PRAGMA journal_mode=WAL")
+            found["sql"] = base.execute("SELECT 6*7").fetchone()[0]
+        base.close()
+        with open(f"{place}/mapped", "wb+") as file:
+            file.truncate(4096)
+            with mmap.mmap(file.fileno(), 4096) as mapped:
+                mapped[:3] = b"abc"
+            os.posix_fallocate(file.fileno(), 0, 8192)
+            found["mapped"] = file.read(3).decode()
+    local = threading.local()
+    threads = [threading.Thread(target=setattr, args=(local, "x", i)) for i in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left, right = socket.socketpair()
+    left.close()
+    right.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found["served"] = _connected(server)
+    found["clone3"] = call({"x86_64": 435, "aarch64": 435}, 0, 0)
+    return found
+
+
+def _piped(command: str) -> str:
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _connected(server: socket.socket) -> str:
+    with socket.create_connection(server.getsockname()) as caller:
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.sendall(b"hello")
+        return caller.recv(10).decode()
 
 
 def frame_sum(path: str) -> dict[str, Any]:
