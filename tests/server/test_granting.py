@@ -140,3 +140,24 @@ def test_an_organization_admin_cannot_grant_researcher(server: Any) -> None:
     assert admin.patch(f"/user/{user.id}", roles=[researcher]).status_code == 401
     viewer = server.default_role("Viewer")
     assert admin.patch(f"/user/{user.id}", roles=[viewer]).status_code == 200
+
+
+@pytest.mark.parametrize("held", ["rules", "roles"])
+def test_nobody_takes_over_a_stronger_account_by_its_mail(server: Any, held: str) -> None:
+    organization = server.organization()
+    strong = ["task CREATE COLLABORATION"]
+    admin = server.user(organization, "user EDIT ORGANIZATION")
+    as_strong = server.user(organization, "user EDIT ORGANIZATION", *strong)
+    victim = server.user(organization, "user EDIT OWN", *(strong if held == "rules" else []))
+    if held == "roles":
+        role = server.role(organization, *strong)
+        assert server.root().patch(f"/user/{victim.id}", roles=[role]).status_code == 200
+    path = f"/user/{victim.id}"
+    before = server.root().get(path).json()
+    answer = admin.patch(path, email="mine@example.org", firstname="Eve")
+    assert answer.status_code == 401
+    assert "rights that you lack" in answer.json()["msg"]
+    assert server.root().get(path).json() == before
+    assert admin.patch(path, email=before["email"], firstname="Ada").status_code == 200
+    assert as_strong.patch(path, email="theirs@example.org").status_code == 200
+    assert victim.patch(path, email="own@example.org").status_code == 200

@@ -246,6 +246,7 @@ def update_user(call: ByUser, id_: int, body: UserChange) -> JSON:
             _refuse_taken(work.db, User.username, changes["username"])
         if changes.get("email", user.email) != user.email:
             _refuse_taken(work.db, User.email, changes["email"])
+            _must_be_as_strong(work, user)
         if "roles" in changes:
             _change_roles(work, user, changes.pop("roles"))
         if "rules" in changes:
@@ -312,6 +313,21 @@ def _refuse_foreign(roles: Sequence[Role], organization_id: int) -> None:
 def _refuse_own(work: Work, user: User, what: str) -> None:
     if user.id == work.caller.id:
         raise unauthorized(f"You can't change your own {what}!")
+
+
+def _must_be_as_strong(work: Work, user: User) -> None:
+    """Whoever reads somebody's mail can recover their password, and so has all their rights."""
+    if user.id == work.caller.id:
+        return
+    roles = work.db.scalars(select(user_role.c.role_id).where(user_role.c.user_id == user.id))
+    rules = work.db.scalars(select(user_rule.c.rule_id).where(user_rule.c.user_id == user.id))
+    theirs = [*rules_of(work.db, roles.all()), *known_rules(work.db, rules.all())]
+    if work.caller.rights.lacking(rights_of(theirs)):
+        raise unauthorized(
+            f"User id={user.id} has rights that you lack, and a lost password is recovered by "
+            "mail: only they themselves, or somebody with all their rights, can change their "
+            "e-mail address"
+        )
 
 
 def _change_roles(work: Work, user: User, ids: Sequence[int]) -> None:
