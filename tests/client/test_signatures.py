@@ -20,7 +20,7 @@ STORE_PAGES = "page=1, per_page=10"
 
 CONTRACT = {
     "authenticate": "username, password, mfa_code=None",
-    "setup_encryption": "private_key_file + *, authenticated=True, require_authenticated=False, "
+    "setup_encryption": "private_key_file + *, authenticated=None, require_authenticated=False, "
     "trusted=None, known_keys=None",
     "setup_collaboration": "collaboration_id",
     "wait_for_results": "task_id, interval=1 + timeout=None",

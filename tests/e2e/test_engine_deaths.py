@@ -101,8 +101,19 @@ def place(
             yield Place(site, engine, gate)
 
 
-BEFORE_IT_RUNS = ["offered", "prepared", "claimed", "container image checked", "container made"]
-AFTER_IT_RAN = ["container ended", "judged", "result noted", "being delivered", "cleaned up"]
+def _long(*points: str) -> list[Any]:
+    return [pytest.param(point, marks=pytest.mark.long) for point in points]
+
+
+#: Each takes a restart of the engine, some twenty seconds.
+BEFORE_IT_RUNS = [
+    *("claimed", "container made"),
+    *_long("offered", "prepared", "container image checked"),
+]
+AFTER_IT_RAN = [
+    "container ended",
+    *_long("judged", "result noted", "being delivered", "cleaned up"),
+]
 
 
 @pytest.mark.parametrize("point", BEFORE_IT_RUNS)

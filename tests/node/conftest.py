@@ -255,7 +255,8 @@ class FakeServer:
         if request.method == "PATCH":
             body = await request.json()
             if "authenticated_keys" in body:
-                assert self.authenticated_keys is not None
+                if self.authenticated_keys is None:
+                    return web.json_response({"msg": "Unknown field."}, status=400)
                 self.authenticated_keys[id_] = body["authenticated_keys"]
             else:
                 self.public_keys[id_] = body["public_key"]
@@ -270,9 +271,9 @@ class FakeServer:
     def _organization(self, id_: int) -> dict[str, Any]:
         name = "Utrecht" if id_ == ORGANIZATION else f"Organization {id_}"
         shown = {"id": id_, "name": name, "public_key": self.public_keys.get(id_, "")}
-        if self.authenticated_keys is None:
-            return shown
-        return shown | {"authenticated_keys": self.authenticated_keys.get(id_, "")}
+        if keys := (self.authenticated_keys or {}).get(id_):
+            shown["authenticated_keys"] = keys
+        return shown
 
     async def collaboration(self, request: web.Request) -> web.Response:
         self._caller(request)

@@ -18,6 +18,7 @@ from aiohttp import web
 from vantage6.common.encryption import CryptorBase, DummyCryptor, RSACryptor
 from vantage6.common.transport import connect_async
 from vantage6.node.connection import Connection, Identity
+from vantage6.node.mail import Mail
 from vantage6.node.organizations import Organizations
 from vantage6.node.proxy import Caller, Proxy
 
@@ -72,7 +73,8 @@ async def proxy_to(
     async with Connection(base, f"{base}/api", "key", longest_pause=0.1) as connection:
         identity = Identity(7, "n", 2, "Utrecht", 1, cryptor is not None)
         organizations = Organizations(connection, identity, cryptor or DummyCryptor())
-        proxy = Proxy(connection.http, organizations, 2, patience=patience)
+        mail = Mail(organizations, identity)
+        proxy = Proxy(connection.http, organizations, mail, 2, patience=patience)
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with (

@@ -93,6 +93,7 @@ def running(folder: Path, **keys: Any) -> Iterator[Live]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("V6_INIT_SUPER_PASS_FILE", str(root))
         app = Application(config)
+    app.open_metrics()
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1)

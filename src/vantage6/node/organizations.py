@@ -31,8 +31,8 @@ class Organization:
     id: int
     name: str
     public_key: str
-    #: For authenticated encryption; None if the server does not know of that.
-    authenticated_keys: str | None = None
+    #: For authenticated encryption; empty if there are none.
+    authenticated_keys: str = ""
 
 
 class Organizations:
@@ -207,10 +207,6 @@ class Organizations:
         log.info("Public key stored at the server")
 
     async def _publish_authenticated_keys(self, own: Organization, keys: str) -> None:
-        if own.authenticated_keys is None:
-            if keys:
-                log.info("The server does not distribute keys for authenticated encryption")
-            return
         if own.authenticated_keys == keys:
             return
         if own.authenticated_keys and keys:
@@ -220,17 +216,26 @@ class Organizations:
                 "old ones refuses the new ones until they have been told the new fingerprint",
                 own.name,
             )
-        await self._connection.call(
-            "PATCH", f"/organization/{own.id}", body={"authenticated_keys": keys}
-        )
+        path = f"/organization/{own.id}"
+        try:
+            answer = await self._connection.call("PATCH", path, body={"authenticated_keys": keys})
+        except Refused as error:
+            if error.status_code != 400:
+                raise
+            answer = {}
         self._known.pop(own.id, None)
+        if _read_keys(answer) != keys:
+            log.warning(
+                "The server does not distribute keys for authenticated encryption: it is not a "
+                "server of this software"
+            )
 
 
 def _read(answer: dict[str, Any]) -> Organization:
+    public_key = answer.get("public_key") or ""
+    return Organization(answer["id"], answer["name"], public_key, _read_keys(answer))
+
+
+def _read_keys(answer: dict[str, Any]) -> str:
     keys = answer.get("authenticated_keys")
-    return Organization(
-        answer["id"],
-        answer["name"],
-        answer.get("public_key") or "",
-        keys if isinstance(keys, str) else None,
-    )
+    return keys if isinstance(keys, str) else ""

@@ -217,6 +217,10 @@ def accounts(call, world, made):
     key = str(Path(world["folder"]) / "private_key.pem")
     call("util.generate_private_key", key)
     call("setup_encryption", key)
+    if call.has("util.fingerprint"):
+        call("util.fingerprint")
+        call("util.known_fingerprints")
+        call("util.forget_fingerprint", made["organization"])
     call("setup_encryption", None)
 
 

@@ -230,7 +230,8 @@ def test_what_a_secret_cannot_hold_is_refused(spec: RunSpec) -> None:
     for variables, words in (
         ({"PKG_NAME": "x"}, "cannot be set"),
         ({"naïve": "x"}, "not ASCII"),
-        ({"LARGE": "x" * 1024**2}, "too large"),
+        ({"LARGE": "x" * 1024**2}, "too long"),
+        ({f"LARGE_{number}": "x" * 60_000 for number in range(20)}, "too large"),
     ):
         other = RunSpec(7, 3, "i", spec.folder, environment=variables)
         with pytest.raises(StartFailed, match=words):

@@ -98,6 +98,7 @@ class OrganizationChange(Body):
 def organization_json(organization: Organization, link: Links) -> dict[str, Any]:
     """An organization as the contract shows it."""
     id_ = organization.id
+    keys = organization.authenticated_keys
     return {
         "id": id_,
         "name": organization.name,
@@ -107,7 +108,7 @@ def organization_json(organization: Organization, link: Links) -> dict[str, Any]
         "zipcode": organization.zipcode,
         "country": organization.country,
         "public_key": bytes_to_base64s(organization.public_key or b""),
-        "authenticated_keys": organization.authenticated_keys or "",
+        **({"authenticated_keys": keys} if keys else {}),
         "collaborations": link.many("collaboration", "organization_id", id_),
         "nodes": link.many("node", "organization_id", id_),
         "users": link.many("user", "organization_id", id_),

@@ -19,7 +19,7 @@ class Organization(Shape):
     country: str | None
     public_key: str = Field(description="Base64; empty when there is none")
     authenticated_keys: str = Field(
-        description="For authenticated encryption; empty when there are none"
+        "", description="For authenticated encryption; absent when there are none"
     )
     collaborations: Many
     nodes: Many
