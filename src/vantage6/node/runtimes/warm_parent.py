@@ -25,8 +25,8 @@ _ATTEMPTS = 2
 #: How often one is started that somebody kills before it is ready.
 _STARTS = 3
 _DYING_SECONDS = 5.0
-#: Seconds until the next cell is prepared, so that it takes no time from the run that began.
-_REST = 0.05
+#: Seconds until the next cell is prepared: short runs that began together are over by then.
+_REST = 0.25
 
 
 class _KilledEarly(Exception):
