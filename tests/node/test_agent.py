@@ -135,7 +135,8 @@ async def test_a_kill_event_ends_a_run(server: Any, start_agent: Any, helpers: A
     runtime = helpers.Runtime(forever)
     agent = await start_agent(runtime)
     run_id = await server.submit()
-    await helpers.wait_until(lambda: runtime.executions)
+    # A start that is cut short is not told.
+    await helpers.wait_until(lambda: runtime.executions and server.told)
     await server.kill(run_id)
     await helpers.wait_until(lambda: runtime.executions[0].killed)
     assert server.runs[run_id]["status"] == "killed by user"

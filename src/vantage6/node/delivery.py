@@ -112,9 +112,7 @@ class Delivery:
         if error.status_code == 404 or await self._site.is_closed(work.run_id):
             work.log.info("The server has closed it already")
             work.closed = True
-            if final.status == TaskStatus.KILLED and error.status_code != 404:
-                # A server that closes a run when it is killed leaves it to the node to say so.
-                self._site.tell_status(work, TaskStatus.KILLED)
+            work.gone = error.status_code == 404
             return
         if error.status_code in (401, 403, 422) or work.replaced:
             await self._try_later(work, f"The server refuses the outcome ({error})")

@@ -128,6 +128,10 @@ class Steps:
 
     async def _forget(self, work: Work) -> None:
         await work.release()
+        final = work.entry.outcome if work.entry else None
+        if final and final.status == TaskStatus.KILLED and not (work.delivered or work.gone):
+            # A server that closes a run when it is killed leaves it to the node to say so.
+            self._site.tell_status(work, TaskStatus.KILLED)
         await self._site.on_disk(self._drop, work)
         work.forgotten = True
 

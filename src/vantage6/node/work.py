@@ -47,7 +47,7 @@ class Work:
     Each attribute is set by one step and tells :func:`next_step` that it was taken.
     ``offer`` is absent for a run taken up after a restart that needs only be finished.
     ``stop_reason`` is what somebody wants: that the run ends.
-    ``closed`` says that the server wants nothing more of the run.
+    ``closed`` says that the server wants nothing more of the run, ``gone`` that it has it no more.
     """
 
     run_id: int
@@ -62,6 +62,7 @@ class Work:
     conclusion: Conclusion | None = None
     stop_reason: str | None = None
     closed: bool = False
+    gone: bool = False
     delivered: bool = False
     forgotten: bool = False
     replaced: bool = False
