@@ -181,6 +181,8 @@ async def test_a_run_that_the_server_closed_is_stopped_without_an_event(
     await server.emit("sync")
     executions = {each.run_id: each for each in runtime.executions}
     await helpers.wait_until(lambda: executions[first].killed)
+    told = {"run_id": first, "status": "killed by user"}
+    await helpers.wait_until(lambda: any(told.items() <= each.items() for each in server.told))
     assert server.runs[second]["finished_at"] is None
     assert not executions[second].killed
 
