@@ -1,4 +1,4 @@
-"""A running ``v6 demo``, shared by the tests of one worker.
+"""Running networks, shared by the tests of one worker or one module.
 
 `demo`, `encrypted_demo`
     What the ready file says of a demo that is up and has taught its lesson.
@@ -6,11 +6,13 @@
     An encrypted one with authenticated encryption.
 `start_demo`
     Starts another one, for a test that kills parts of it.
+`site`
+    A network whose processes die at a point that is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 
 from demos import Demo, StartDemo, running_demo
+from mortal_site import MortalSite, mortal_site
+from vantage6.node.runtimes.process import sandbox_available
 
 HERE = Path(__file__).parent
 
@@ -54,3 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, lacking: Callable[[str], Any]
+) -> Iterator[MortalSite]:
+    if problem := sandbox_available():
+        lacking(problem)
+    with mortal_site(tmp_path_factory.mktemp("deaths")) as site:
+        yield site

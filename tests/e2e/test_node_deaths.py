@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mortal_points import NODE
-from mortal_site import MortalSite, mortal_site, until
-from vantage6.node.runtimes.process import sandbox_available
+from mortal_site import MortalSite, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -44,16 +41,6 @@ STEPS = {
     "half cleaned up": {1},
     "cleaned up": {1},
 }
-
-
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, lacking: Callable[[str], Any]
-) -> Iterator[MortalSite]:
-    if problem := sandbox_available():
-        lacking(problem)
-    with mortal_site(tmp_path_factory.mktemp("node-deaths")) as site:
-        yield site
 
 
 def test_every_point_of_a_node_is_tried() -> None:

@@ -7,15 +7,12 @@ one dies exactly there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from mortal_points import SERVER
-from mortal_site import MortalSite, mortal_site, until
+from mortal_site import MortalSite, until
 from vantage6.common.exceptions import ServerUnreachableError
-from vantage6.node.runtimes.process import sandbox_available
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,16 +27,6 @@ ENDING = [
     "result told",
 ]
 UPLOADING = ["upload announced", "upload written", "upload complete"]
-
-
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, lacking: Callable[[str], Any]
-) -> Iterator[MortalSite]:
-    if problem := sandbox_available():
-        lacking(problem)
-    with mortal_site(tmp_path_factory.mktemp("server-deaths")) as site:
-        yield site
 
 
 def test_every_point_of_a_server_is_tried() -> None:

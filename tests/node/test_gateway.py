@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,20 +12,18 @@ from typing import Any, NoReturn
 
 import aiohttp
 import pytest
-import sqlalchemy
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postgresql import POSTGRESQL, table_of_patients
 from vantage6.common.addresses import server_of
-from vantage6.common.sql import connect_to
 from vantage6.node.config import Whitelist
 from vantage6.node.decisions import entries
 from vantage6.node.gateway import Reach
 from vantage6.node.main import make_runtime
 
 pytestmark = pytest.mark.anyio
-POSTGRESQL = os.environ.get("V6_TEST_POSTGRESQL", "postgresql://root@127.0.0.1:5432/root")
 
 
 @asynccontextmanager
@@ -203,18 +199,8 @@ def test_the_server_of_a_database(uri: str, target: Any) -> None:
 @pytest.fixture
 def patients(lacking: Callable[[str], NoReturn]) -> Iterator[str]:
     """The name of a table in PostgreSQL."""
-    name = f"v6_{uuid.uuid4().hex[:10]}"
-    engine = connect_to(POSTGRESQL, connect_timeout=5)
-    try:
-        with engine.begin() as connection:
-            connection.execute(sqlalchemy.text(f"CREATE TABLE {name} (age int)"))
-            fill = f"INSERT INTO {name} SELECT generate_series(20, 39)"
-            connection.execute(sqlalchemy.text(fill))
-    except sqlalchemy.exc.OperationalError as error:
-        lacking(f"no PostgreSQL at {POSTGRESQL}: {error}")
-    yield name
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"DROP TABLE {name}"))
+    with table_of_patients(lacking) as name:
+        yield name
 
 
 async def test_a_sandboxed_algorithm_reads_from_a_database_server(

@@ -6,8 +6,6 @@ import asyncio
 import base64
 import json
 import logging
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,16 +16,15 @@ import yaml
 from typer.testing import CliRunner
 
 from engines import build_image, find_engine
+from postgresql import POSTGRESQL, table_of_patients
 from sshd import Sshd
 from vantage6.cli.main import app
 from vantage6.common.configuration import ConfigurationError
-from vantage6.common.sql import connect_to
 from vantage6.node.config import DEFAULT_IMAGE, DEFAULT_MODULE, SshTunnel
 from vantage6.node.main import make_runtime
 from vantage6.node.tunnels import Tunnel, TunnelDown
 
 pytestmark = pytest.mark.anyio
-POSTGRESQL = os.environ.get("V6_TEST_POSTGRESQL", "postgresql://root@127.0.0.1:5432/root")
 URL = sqlalchemy.make_url(POSTGRESQL)
 DATABASE = (URL.host or "127.0.0.1", URL.port or 5432)
 BEHIND = URL.set(host="dbtunnel", port=6543).render_as_string(hide_password=False)
@@ -49,18 +46,8 @@ def sshd(tmp_path: Path, lacking: Callable[[str], NoReturn]) -> Iterator[Sshd]:
 @pytest.fixture
 def patients(lacking: Callable[[str], NoReturn]) -> Iterator[str]:
     """The name of a table in PostgreSQL."""
-    name = f"v6_{uuid.uuid4().hex[:10]}"
-    engine = connect_to(POSTGRESQL, connect_timeout=5)
-    try:
-        with engine.begin() as connection:
-            connection.execute(sqlalchemy.text(f"CREATE TABLE {name} (age int)"))
-            fill = f"INSERT INTO {name} SELECT generate_series(20, 39)"
-            connection.execute(sqlalchemy.text(fill))
-    except sqlalchemy.exc.OperationalError as error:
-        lacking(f"no PostgreSQL at {POSTGRESQL}: {error}")
-    yield name
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"DROP TABLE {name}"))
+    with table_of_patients(lacking) as name:
+        yield name
 
 
 def tunnel_of(settings: dict[str, Any]) -> Tunnel:
