@@ -98,6 +98,13 @@ async def test_the_runs_files_belong_to_the_node_again_afterwards(run: Any) -> N
         assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (os.geteuid(), 0o600)
 
 
+async def test_rights_that_an_algorithm_gave_its_output_end_with_it(run: Any) -> None:
+    for method in ("tamper_with_output", "lock_output"):
+        output = (await run(method)).folder / "output"
+        assert output.stat().st_mode & 0o7777 == 0o600, method
+        output.read_bytes()
+
+
 async def test_a_database_cannot_be_changed(run: Any, tmp_path: Path) -> None:
     database = tmp_path / "own.csv"
     database.write_text("mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import time
 from dataclasses import replace
@@ -137,3 +138,17 @@ async def test_there_are_no_core_dumps(run: Any) -> None:
         "stdout",
         "token",
     ]
+
+
+async def test_a_crash_hands_nothing_to_the_machines_core_handler(run: Any) -> None:
+    # 0 forbids a file only: a kernel that pipes cores to a program does so all the same; not at 1.
+    assert (await run("core_limit")).result == [1, 1]
+
+
+async def test_the_disk_cannot_be_taken_up_behind_the_end_of_the_output(run: Any) -> None:
+    outcome = await run("reserve_and_leave", 256)
+    assert outcome.ended.exit_code == 0, outcome
+    answers = ast.literal_eval(outcome.stdout.strip().splitlines()[-1])
+    assert answers.pop("plain").startswith("ok")
+    assert {"ENOTSUP", "ENOSYS", "EPERM"}.issuperset(answers.values()), answers
+    assert (outcome.folder / "output").stat().st_blocks * 512 < 1024**2

@@ -10,6 +10,7 @@ from .request import SandboxError
 
 OUTPUT, STDOUT, STDERR, EXIT = "output", "stdout", "stderr", "exit.json"
 _GIVEN = ("input", "token")
+_OWN = 0o600
 
 
 class RunFolder:
@@ -61,8 +62,9 @@ class RunFolder:
         os.fchown(output, user, group)
         self._owned.append(os.dup(output))
 
-    def take_back(self) -> None:
-        """Make them the node's again."""
+    def take_back(self, output: int) -> None:
+        """Make them the node's again, whatever rights the algorithm gave to its output."""
+        os.fchmod(output, _OWN)
         for descriptor in self._owned:
             os.fchown(descriptor, os.geteuid(), os.getegid())
             os.close(descriptor)
@@ -76,7 +78,7 @@ class RunFolder:
         """
         temporary = f".{EXIT}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o600, dir_fd=self._descriptor)
+        descriptor = os.open(temporary, flags, _OWN, dir_fd=self._descriptor)
         try:
             os.write(descriptor, json.dumps({"exit_code": exit_code, "reason": reason}).encode())
         finally:
@@ -89,4 +91,4 @@ class RunFolder:
 
     def _create(self, name: str) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(name, flags, 0o600, dir_fd=self._descriptor)
+        return os.open(name, flags, _OWN, dir_fd=self._descriptor)

@@ -100,7 +100,7 @@ class Run:
         try:
             cell.furnish(request, self._folder, self._output)
         except BaseException:
-            self._folder.take_back()
+            self._folder.take_back(self._output)
             raise
         self._pidfd = os.pidfd_open(cell.pid)
         room = request.bounds.log_size
@@ -124,7 +124,7 @@ class Run:
         if written > self.request.bounds.output_size:
             # Nobody will read it; it should not take up the disk.
             os.ftruncate(self._output, 0)
-        self._folder.take_back()
+        self._folder.take_back(self._output)
         if not self.cell.isolated:
             shutil.rmtree(self.request.scratch_folder, ignore_errors=True)
         if killed is _ABANDONED:

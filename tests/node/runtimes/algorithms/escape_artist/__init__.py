@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import platform
 import random
+import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -412,6 +415,46 @@ def fill_output(megabytes: int) -> dict[str, Any]:
     outcome = fill(os.environ["OUTPUT_FILE"], megabytes)
     time.sleep(0.5)
     os._exit(0 if outcome["error"] is None else 3)
+
+
+def reserve_output(megabytes: int) -> dict[str, str]:
+    """Take up the disk behind the output's end, where its size does not show it."""
+    keep_size, size = 1, megabytes * 1024**2
+    space = struct.pack("hhqqiI16x", 0, 0, 0, size, 0, 0)
+    with open(os.environ["OUTPUT_FILE"], "r+b") as file:
+        number = file.fileno()
+        answers = {
+            "fallocate": call({"x86_64": 285, "aarch64": 47}, number, keep_size, 0, size),
+            "zero": call({"x86_64": 285, "aarch64": 47}, number, keep_size | 0x10, 0, size),
+        }
+        for name, request in (("resvsp", 0x40305828), ("resvsp64", 0x4030582A), ("z", 0x40305839)):
+            answers[name] = _outcome(lambda request=request: fcntl.ioctl(number, request, space))  # type: ignore[misc]
+        answers["plain"] = _outcome(lambda: os.posix_fallocate(number, 0, 4096))
+    return answers
+
+
+def reserve_and_leave(megabytes: int) -> None:
+    print(reserve_output(megabytes), flush=True)
+    os._exit(0)
+
+
+def tamper_with_output() -> None:
+    """Leave the output with rights that its node did not give it."""
+    path = os.environ["OUTPUT_FILE"]
+    entries = ((1, 6, -1), (2, 6, 1000), (4, 4, -1), (16, 6, -1), (32, 4, -1))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    _outcome(lambda: os.setxattr(path, "system.posix_acl_access", acl))
+    _outcome(lambda: os.chmod(path, 0o6777))  # noqa: S103 (an attack)
+
+
+def lock_output() -> None:
+    path = os.environ["OUTPUT_FILE"]
+    _outcome(lambda: os.chmod(path, 0))
+    os._exit(0)
+
+
+def core_limit() -> list[int]:
+    return list(resource.getrlimit(resource.RLIMIT_CORE))
 
 
 def garbage(size: int) -> None:
