@@ -184,7 +184,8 @@ def _ulimits(limits: Limits) -> list[Ulimit]:
         Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
         Ulimit(name="fsize", soft=largest, hard=largest),
         Ulimit(name="cpu", soft=limits.cpu_time, hard=limits.cpu_time + 1),
-        Ulimit(name="core", soft=0, hard=0),
+        # A kernel that pipes cores to a program heeds no limit but 1, which forbids files too.
+        Ulimit(name="core", soft=1, hard=1),
     ]
 
 

@@ -45,7 +45,8 @@ def apply(bounds: Bounds, start: Baseline, *, count_processes: bool) -> None:
     _lower(resource.RLIMIT_NOFILE, bounds.open_files)
     # One over the limit tells a result that is too large from one that just fits.
     _lower(resource.RLIMIT_FSIZE, max(bounds.output_size, bounds.scratch_size) + 1)
-    _lower(resource.RLIMIT_CORE, 0)
+    # A kernel that pipes cores to a program heeds no limit but this one, which forbids files too.
+    _lower(resource.RLIMIT_CORE, 1)
     _lower(resource.RLIMIT_MSGQUEUE, _MESSAGE_QUEUES)
     _lower(resource.RLIMIT_SIGPENDING, _SIGNALS)
     if count_processes:

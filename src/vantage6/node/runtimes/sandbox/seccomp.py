@@ -108,6 +108,7 @@ _SOCKET = (41, 198)
 _SOCKETPAIR = (53, 199)
 _PRCTL = (157, 167)
 _IOCTL = (16, 29)
+_FALLOCATE = (285, 47)
 _PERSONALITY = (135, 92)
 
 _NEW_NAMESPACES = (
@@ -121,7 +122,13 @@ _NEW_NAMESPACES = (
     | linux.CLONE_NEWNET
 )
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
-_TERMINAL_REQUESTS = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the owner's terminal
+_REFUSED_REQUESTS = (
+    # TIOCSTI, TIOCLINUX: typing into the owner's terminal
+    *(0x5412, 0x541C),
+    # FS_IOC_RESVSP, _RESVSP64 and _ZERO_RANGE: other names of fallocate's, see there
+    *(0x40305828, 0x4030582A, 0x40305839),
+)
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_BIT = 0x40000000
@@ -170,15 +177,20 @@ def program() -> bytes:
         _PRCTL[column],
         [_argument(0), _step(_JUMP_EQUAL, linux.PR_SET_PDEATHSIG, 0, 1), refuse, allow],
     )
-    first, second = _TERMINAL_REQUESTS
+    requests = [
+        _step(_JUMP_EQUAL, request, len(_REFUSED_REQUESTS) - index, 0)
+        for index, request in enumerate(_REFUSED_REQUESTS)
+    ]
+    code += _when(_IOCTL[column], [_argument(1), *requests, allow, refuse])
+    # Blocks behind a file's end take up the disk, and no limit to its size counts them.
     code += _when(
-        _IOCTL[column],
+        _FALLOCATE[column],
         [
             _argument(1),
-            _step(_JUMP_EQUAL, first, 1, 0),
-            _step(_JUMP_EQUAL, second, 0, 1),
-            refuse,
+            _step(_JUMP_ANY_BIT, _PUNCH_HOLE, 1, 0),
+            _step(_JUMP_ANY_BIT, _KEEP_SIZE, 1, 0),
             allow,
+            _step(_RETURN, _ERRNO | errno.EOPNOTSUPP),
         ],
     )
     code += _when(
