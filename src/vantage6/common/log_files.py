@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -59,7 +61,7 @@ def send_log(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600, exist_ok=True)
         handlers.append(
-            logging.handlers.RotatingFileHandler(
+            _PrivateFileHandler(
                 file,
                 maxBytes=settings.max_size * 1024,
                 backupCount=settings.backup_count,
@@ -69,3 +71,18 @@ def send_log(
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=settings.level, handlers=handlers, force=True)
+
+
+class _PrivateFileHandler(logging.handlers.RotatingFileHandler):
+    """Begins each file with the permissions of the one before, and never with more."""
+
+    def doRollover(self) -> None:  # noqa: N802 (logging's name)
+        mode = os.stat(self.baseFilename).st_mode & 0o7777
+        super().doRollover()
+        os.chmod(self.baseFilename, mode)
+
+    def _open(self) -> TextIOWrapper:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags, 0o600)
+
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=private)

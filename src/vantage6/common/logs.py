@@ -13,6 +13,11 @@ from vantage6.common.tracing import request_id
 _TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
 # user:password@ in the address of a database or broker.
 _CREDENTIALS = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
+# What a terminal would obey rather than show, and what no file takes. Algorithms and researchers
+# have a say in what is logged.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 # What a record has anyway; anything else was given as `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
 
@@ -20,7 +25,8 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "requ
 class SecretiveFormatter(logging.Formatter):
     """Formats as configured, then takes out tokens and the service's own secrets.
 
-    While a request is being worked on, its id ends the line.
+    While a request is being worked on, its id ends the line. A record's further lines are
+    indented, so that none can pass for another record; control characters are escaped.
 
     Parameters
     ----------
@@ -36,7 +42,8 @@ class SecretiveFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record, traceback included."""
-        return self.clean(super().format(record))
+        text = _UNSAFE.sub(_escaped, self.clean(super().format(record)))
+        return text.replace("\n", "\n    ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """The line itself, before any traceback."""
@@ -84,4 +91,10 @@ class JSONFormatter(SecretiveFormatter):
         line.update({key: value for key, value in vars(record).items() if key not in _OWN})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return self.clean(json.dumps(line, default=str, ensure_ascii=False))
+        text = self.clean(json.dumps(line, default=str, ensure_ascii=False))
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
