@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -203,3 +204,21 @@ def test_a_line_costs_less_than_a_millisecond(tmp_path: Path) -> None:
             costs.append(time.perf_counter() - began)
     assert sorted(costs)[len(costs) // 2] < 0.001
     assert json.loads(only_file(tmp_path).read_bytes().splitlines()[0])["prev"] == "0" * 64
+
+
+def test_whatever_was_asked_for_the_last_line_is_found_again(tmp_path: Path) -> None:
+    for number in range(2):
+        with DecisionLog(tmp_path) as log:
+            assert log.head.number == number
+            log.write("asked", function="a" * 5 * 1024**2, databases=["x" * 5000] * 5000)
+    assert not verify(tmp_path).flaws
+    assert only_file(tmp_path).stat().st_size < 1024**2
+
+
+@pytest.mark.parametrize("content", ['{"n":1}', '{"event":1,"n":1,"prev":""}', "[" * 200_000])
+def test_a_forged_line_of_another_form_is_named(tmp_path: Path, content: str) -> None:
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    line = f'{content[:-1]},"hash":"{digest}"}}\n'
+    (tmp_path / "2026-01.jsonl").write_text(line)
+    assert [flaw.line for flaw in verify(tmp_path).flaws] == [1]
+    list(entries(tmp_path))

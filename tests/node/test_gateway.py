@@ -20,7 +20,8 @@ from postgresql import POSTGRESQL, table_of_patients
 from vantage6.common.addresses import server_of
 from vantage6.node.config import Whitelist
 from vantage6.node.decisions import entries
-from vantage6.node.gateway import Reach
+from vantage6.node.exits import Exits, SiteProxy
+from vantage6.node.gateway import Gateway, Reach
 from vantage6.node.main import make_runtime
 
 pytestmark = pytest.mark.anyio
@@ -224,3 +225,104 @@ async def test_a_sandboxed_algorithm_reads_from_a_database_server(
     await server.finished(run_id, within=60)
     assert server.runs[run_id]["status"] == "completed", server.runs[run_id]["log"]
     assert server.result(run_id) == {"sum": float(sum(range(20, 40))), "count": 20}
+
+
+@asynccontextmanager
+async def gateway(exits: Exits, **whitelist: Any) -> AsyncIterator[int]:
+    """The way out of one run; its port."""
+    served = Gateway(1, Reach(whitelist=Whitelist(**whitelist)), exits)
+    loop = asyncio.get_running_loop()
+    async with served.open():
+        site = await loop.create_server(
+            lambda: served.in_front_of(asyncio.Protocol), "127.0.0.1", 0
+        )
+        yield site.sockets[0].getsockname()[1]
+        site.close()
+
+
+@asynccontextmanager
+async def recorder() -> AsyncIterator[tuple[int, bytearray]]:
+    """A server, or a site's proxy, that takes whatever comes, answers, and goes on listening."""
+    heard = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(65536):
+            heard.extend(piece)
+            if b"\r\n\r\n" in heard and len(heard) == heard.find(b"\r\n\r\n") + 4:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as site:
+        yield site.sockets[0].getsockname()[1], heard
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"X: a\n\nGET http://evil.invalid/ HTTP/1.1",
+        b"X: a\r b",
+        b"Connection : keep-alive",
+        b" folded",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"X: \0",
+    ],
+)
+async def test_a_request_that_may_hide_another_is_refused(header: bytes) -> None:
+    async with (
+        recorder() as (port, heard),
+        gateway(Exits(), ips=["127.0.0.1"], ports=[port]) as way,
+    ):
+        address = f"http://127.0.0.1:{port}/".encode()
+        answer = await say(way, b"GET " + address + b" HTTP/1.1\r\n" + header + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert not heard
+
+
+async def test_the_host_is_the_one_that_was_judged(server: Any) -> None:
+    async with (
+        recorder() as (port, heard),
+        gateway(Exits(), ips=["127.0.0.1"], ports=[port]) as way,
+    ):
+        address = f"http://127.0.0.1:{port}/".encode()
+        await say(way, b"GET " + address + b" HTTP/1.1\r\nHost: evil.invalid\r\n\r\n")
+        assert b"evil" not in heard
+        assert f"Host: 127.0.0.1:{port}\r\n".encode() in heard
+
+
+async def test_a_second_request_does_not_get_to_the_sites_proxy() -> None:
+    async with recorder() as (port, heard):
+        exits = Exits(proxies={"http": SiteProxy(f"http://127.0.0.1:{port}")})
+        async with gateway(exits, domains=["good.invalid"], ports=[80]) as way:
+            second = b"GET http://evil.invalid/ HTTP/1.1\r\nHost: evil.invalid\r\n\r\n"
+            await say(way, b"GET http://good.invalid/ HTTP/1.1\r\n\r\n" + second)
+            assert b"good.invalid" in heard
+            assert b"evil" not in heard
+
+
+@pytest.mark.parametrize("name", ["127.1", "2130706433", "0177.0.0.1", "0x7f000001"])
+async def test_a_listed_name_does_not_lead_to_the_machine_itself(name: str) -> None:
+    async with recorder() as (port, heard):
+        for ips, status in (([], b"502"), (["127.0.0.1"], b"200")):
+            async with gateway(Exits(), domains=[name], ips=ips, ports=[port]) as way:
+                answer = await say(way, f"CONNECT {name}:{port} HTTP/1.1\r\n\r\n".encode())
+                assert answer.split()[1] == status
+        assert not heard
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("169.254.169.254", False),
+        ("::ffff:169.254.169.254", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False),
+        ("0.0.0.0", False),  # noqa: S104 (what a name may mean)
+        ("::", False),
+        ("10.1.2.3", True),
+        ("93.184.216.34", True),
+    ],
+)
+def test_what_a_listed_name_may_mean(address: str, allowed: bool) -> None:
+    reach = Reach(whitelist=Whitelist(domains=["a.org"], ports=[443]))
+    assert reach.may_stand_for(address) is allowed

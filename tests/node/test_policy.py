@@ -118,3 +118,28 @@ def test_plain_text_is_never_read_as_a_pattern(text: str) -> None:
     if not is_pattern(text):
         assert re.fullmatch(re.escape(text), text)
         assert image_matches(text, text)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "ghcr.io/vantage6/algorithm-basics",
+        "ghcr.io/vantage6/algorithm-basics:1.0",
+        "ghcr.io/vantage6/algorithm-basics@sha256:aa",
+        "GHCR.io:443/vantage6/algorithm-basics:latest",
+    ],
+)
+def test_the_basic_algorithm_is_refused_however_it_is_spelt(image: str) -> None:
+    assert not decide(Policies(allow_basics_algorithm=False), ask(image)).allowed
+    assert decide(Policies(), ask(image)).allowed
+
+
+def test_an_organization_cannot_call_itself_by_anothers_number() -> None:
+    policies = Policies(allowed_organizations=["3", "Utrecht"])
+    question = Question("i", init_user_id=1, init_org_id=99, init_org_name="3")
+    assert not decide(policies, question).allowed
+
+
+def test_a_line_end_does_not_match_the_end_of_a_pattern() -> None:
+    assert image_matches(r"^example\.org/avg$", "example.org/avg")
+    assert not image_matches(r"^example\.org/avg$", "example.org/avg\n")

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -21,7 +22,7 @@ from vantage6.common.transport import connect_async
 from vantage6.node.connection import Connection, Identity
 from vantage6.node.mail import Mail
 from vantage6.node.organizations import Organizations
-from vantage6.node.proxy import Caller, Proxy
+from vantage6.node.proxy import MAX_CONNECTIONS, Caller, Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -402,3 +403,60 @@ async def test_a_refused_upload_is_refused_in_the_servers_words(
     answer = await client.post("/blobstream", content=LARGE)
     assert (answer.status_code, answer.json()) == (status, {"msg": "as told"})
     assert server.count("POST", "/blobstream") == 1
+
+
+async def raw(client: httpx.AsyncClient, method: str, path: str, token: bytes = b"") -> bytes:
+    """Send a path as it is; the answer's first line."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    given = token or client.headers["Authorization"].encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n".encode()
+    body = b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    writer.write(head + b"Authorization: " + given + b"\r\n" + body)
+    try:
+        return (await reader.read()).partition(b"\r\n")[0]
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["/%74oken/user", "/to%6Ben/node", "/%72ecover/lost"])
+async def test_another_spelling_opens_no_closed_path(
+    open_proxy: Open, server: Any, path: str
+) -> None:
+    assert b" 403 " in await raw(await open_proxy(), "POST", path)
+    assert server.calls == []
+
+
+async def test_a_subtask_is_one_however_its_path_is_spelt(open_proxy: Open, server: Any) -> None:
+    # As such it has no organizations; passed on as anything else it would get to the server.
+    assert b" 400 " in await raw(await open_proxy(), "POST", "/tas%6B")
+    assert server.calls == []
+
+
+async def test_a_token_that_is_no_text_is_another_token(open_proxy: Open, server: Any) -> None:
+    assert b" 401 " in await raw(await open_proxy(), "GET", "/run/1", b"Bearer \xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"[" * 100_000, 400), (b'{"a":[' + b"0," * 300_000, 413)]
+)
+async def test_json_that_would_swell_is_refused(
+    open_proxy: Open, server: Any, body: bytes, status: int
+) -> None:
+    client = await open_proxy()
+    answer = await client.post("/task", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert server.calls == []
+
+
+async def test_a_run_cannot_take_all_descriptors_of_its_node(open_proxy: Open) -> None:
+    client = await open_proxy()
+    place = ("127.0.0.1", client.base_url.port)
+    before = len(os.listdir("/proc/self/fd"))
+    held = [await asyncio.open_connection(*place) for _ in range(MAX_CONNECTIONS + 40)]
+    await asyncio.sleep(0.3)
+    # Both ends are in this process.
+    taken = len(os.listdir("/proc/self/fd")) - before - len(held)
+    assert taken <= MAX_CONNECTIONS
+    for _, writer in held:
+        writer.close()
+    assert (await client.get("/organization/2")).status_code == 200

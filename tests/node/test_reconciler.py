@@ -467,3 +467,22 @@ async def test_an_open_run_that_cannot_be_understood_does_not_hold_up_the_others
     await start_agent()
     await server.finished(run_id)
     assert server.runs[broken]["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"databases": 5},
+        {"databases": [{"label": "x", "parameters": "[" * 200_000}]},
+        {"job_id": 2**70},
+        {"input": ["x"]},
+    ],
+)
+async def test_a_hostile_list_of_runs_does_not_end_the_node(
+    server: Any, start_agent: Any, values: dict[str, Any]
+) -> None:
+    broken = server.add_task(**values)
+    run_id = server.add_task()
+    await start_agent()
+    await server.finished(run_id)
+    assert server.runs[broken]["status"] == "pending"

@@ -300,3 +300,22 @@ async def test_every_decision_is_in_the_log_of_decisions(
     assert ended[bad]["status"] == "not allowed"
     text = (tmp_path / "state" / "decisions").rglob("*.jsonl")
     assert all("secret" not in path.read_text() for path in text)
+
+
+@pytest.mark.parametrize("method", ["\ud800", "a\0b", "x" * 100_000])
+async def test_a_function_of_any_name_is_refused_in_words(
+    server: Any, start_agent: Any, method: str
+) -> None:
+    await start_agent(policies={"allowed_functions": {"example.org/algorithm": ["m"]}})
+    log = await refusal(server, await server.submit(input=task_input(method)))
+    assert "\0" not in log
+
+
+async def test_an_input_that_is_nested_too_deeply_is_noted(
+    server: Any, start_agent: Any, tmp_path: Path
+) -> None:
+    await start_agent()
+    text = base64.b64encode(b"[" * 200_000).decode()
+    await server.finished(run_id := await server.submit(input=text))
+    noted = [e for e in entries(tmp_path / "state" / "decisions") if e["event"] == "asked"]
+    assert [entry["run"] for entry in noted] == [run_id]

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vantage6.node.slots import WAITING_PER_SLOT, Slots
+from vantage6.node.slots import (
+    WAITING_PER_SLOT,
+    WAITING_SUBTASKS_PER_SLOT,
+    NestedTooDeeply,
+    Slots,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +140,20 @@ def test_trees_of_subtasks_always_end(count: int, depths: list[int]) -> None:
         await asyncio.wait_for(asyncio.gather(*runs), 10)
 
     asyncio.run(all_runs())
+
+
+async def test_subtasks_of_subtasks_without_end_are_turned_away() -> None:
+    slots = Slots(1)
+    most = WAITING_SUBTASKS_PER_SLOT
+    chain = [Run(slots, number, subtask=True) for number in range(1)]
+    while len(chain) <= most:
+        assert len(await working(chain)) == len(chain)
+        chain[-1].slot.yield_()
+        chain.append(Run(slots, len(chain), subtask=True))
+    assert len(await working(chain)) == most
+    with pytest.raises(NestedTooDeeply, match=str(most)):
+        await chain.pop().task
+    chain[0].end.set()
+    chain.append(Run(slots, most + 1, subtask=True))
+    assert len(await working(chain)) == most + 1
+    await finish(chain)

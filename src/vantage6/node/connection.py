@@ -378,7 +378,7 @@ class Connection:
             self._refresh_url = reply["refresh_url"]
             claims = jwt.decode(self._access, options={"verify_signature": False})
             lifetime = float(claims["exp"]) - float(claims["iat"])
-        except (KeyError, ValueError, jwt.InvalidTokenError) as error:
+        except (KeyError, TypeError, ValueError, jwt.InvalidTokenError) as error:
             raise ServerTrouble("the answer to the login is not a vantage6 server's") from error
         wait = max(lifetime - NODE_CLIENT_REFRESH_BEFORE_EXPIRES_SECONDS, lifetime / 2)
         self._renew_at = time.monotonic() + wait

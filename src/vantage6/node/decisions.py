@@ -27,8 +27,12 @@ from typing import Any, NoReturn, Self
 log = logging.getLogger(__name__)
 
 _NOTHING = "0" * 64
-#: A last line can be no longer than this; if there is none within it, the file is damaged.
+#: A line is shorter than this, whatever was asked for: a node must find its last one again.
 _LONGEST = 4 * 1024**2
+#: Characters of a text, and parts of a list, that a line has; others wrote many of them.
+_LONGEST_TEXT, _MOST_PARTS = 1024, 256
+#: Line ends in sight that suffice to find a whole line, and one before it.
+_LINES = 3
 _SYNC_PAUSE = 1.0
 _PENDING = ".pending"
 
@@ -87,6 +91,7 @@ class DecisionLog:
         month = max(self._month, f"{at:%Y-%m}")
         if month != self._month or self._descriptor < 0:
             self._open(month)
+        facts = {key: _bounded(value) for key, value in facts.items()}
         line, head = _line(self.head, at.isoformat(timespec="milliseconds"), event, facts)
         self._append(line)
         self.head = head
@@ -154,6 +159,9 @@ class DecisionLog:
         size = os.fstat(self._descriptor).st_size
         start = max(0, size - _LONGEST)
         tail = os.pread(self._descriptor, size - start, start)
+        if tail.count(b"\n") < _LINES:
+            # Longer lines were written once.
+            start, tail = 0, os.pread(self._descriptor, size, 0)
         good = tail.rfind(b"\n") + 1
         head = None
         while good:
@@ -280,7 +288,7 @@ def entries(folder: Path, month: str | None = None) -> Iterator[dict[str, Any]]:
                 for line in file:
                     try:
                         entry = json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         continue  # verify() names it
                     if isinstance(entry, dict):
                         yield entry
@@ -302,15 +310,29 @@ def _read_head(line: bytes) -> Head | None:
     """A line's number and hash; None if it is not as it was written."""
     try:
         entry = json.loads(line)
-        digest, number = entry.pop("hash"), entry["n"]
+        digest, number, texts = entry.pop("hash"), entry["n"], (entry["event"], entry["prev"])
         text = _canonical(entry)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not line.endswith(b"\n") or f'{text[:-1]},"hash":"{digest}"}}\n'.encode() != line:
         return None
     if hashlib.sha256(text.encode()).hexdigest() != digest or not isinstance(number, int):
         return None
+    if not all(isinstance(each, str) for each in texts):
+        return None
     return Head(number, digest)
+
+
+def _bounded(value: Any) -> Any:
+    """A value as a line has it: what is too long is cut, and known by its hash."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{value[:_LONGEST_TEXT]}… ({len(value)} characters, SHA-256 {digest})"
+    if isinstance(value, list):
+        kept = [_bounded(each) for each in value[:_MOST_PARTS]]
+        more = len(value) - len(kept)
+        return [*kept, f"… and {more} more"] if more else kept
+    return value
 
 
 def _canonical(entry: Mapping[str, Any]) -> str:

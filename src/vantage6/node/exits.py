@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -131,7 +132,14 @@ class Exits:
         schemes = (scheme for scheme in ("http", "https") if found.get(scheme))
         return cls(tunnels, {scheme: SiteProxy(found[scheme]) for scheme in schemes})
 
-    async def connect(self, target: Target, *, leaves: bool, plain: bool) -> Way:
+    async def connect(
+        self,
+        target: Target,
+        *,
+        leaves: bool,
+        plain: bool,
+        approved: Callable[[str], bool] | None = None,
+    ) -> Way:
         """A connection to a host.
 
         Parameters
@@ -143,6 +151,9 @@ class Exits:
             ``NO_PROXY`` names the host.
         plain : bool
             Whether a single request over HTTP is to be made, rather than anything else.
+        approved : callable, optional
+            Says whether the host's name may mean an address; asked unless somebody else looks the
+            name up (the site's proxy, the end of a tunnel).
 
         Raises
         ------
@@ -151,7 +162,7 @@ class Exits:
         """
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
-                return await self._connect(target, leaves=leaves, plain=plain)
+                return await self._connect(target, leaves, plain, approved)
         except TunnelDown as problem:
             raise NoWay(str(problem)) from problem
         except TimeoutError as error:
@@ -159,7 +170,9 @@ class Exits:
         except OSError as error:
             raise NoWay(_words(error)) from error
 
-    async def _connect(self, target: Target, *, leaves: bool, plain: bool) -> Way:
+    async def _connect(
+        self, target: Target, leaves: bool, plain: bool, approved: Callable[[str], bool] | None
+    ) -> Way:
         tunnel = self.tunnels.get(target)
         if tunnel is not None:
             return Way(*await tunnel.open())
@@ -170,7 +183,36 @@ class Exits:
                 return await proxy.connect(target, tunnel=not plain)
             except OSError as error:
                 raise NoWay(f"the site's proxy {proxy} does not answer: {_words(error)}") from error
-        return Way(*await asyncio.open_connection(host, port))
+        if approved is None or host == "localhost":
+            return Way(*await asyncio.open_connection(host, port))
+        return await _by_name(host, port, approved)
+
+
+async def _by_name(host: str, port: int, approved: Callable[[str], bool]) -> Way:
+    """Connect to an address that was approved, rather than to what the name means a moment later.
+
+    Raises
+    ------
+    NoWay
+        If the name means something else.
+    OSError
+        If none can be reached.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    problem: OSError | None = None
+    for *_, place in found:
+        address = str(place[0])
+        if not approved(address):
+            raise NoWay(
+                f"its name means {address}, which only this machine reaches; list that address "
+                "under whitelist.ips if that is meant"
+            )
+    for *_, place in found:
+        try:
+            return Way(*await asyncio.open_connection(str(place[0]), port))
+        except OSError as error:
+            problem = error
+    raise problem or OSError("its name means nothing")
 
 
 def _refusal(status: int) -> str:

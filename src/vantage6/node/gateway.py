@@ -30,7 +30,12 @@ _CHUNK = 64 * 1024
 _FOR_US = re.compile(rb"CONNECT |[A-Z]+ http://")
 _LONGEST_START = 16
 # Meant for a proxy, or for the connection to it.
-_DROPPED = ("proxy-", "connection:", "keep-alive:")
+_DROPPED = ("proxy-", "connection:", "keep-alive:", "host:")
+# Read leniently by some proxies, so that a second request hides in the first: not by this one.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
+_REQUEST = re.compile(r"([A-Z]+) ([!-~]+) (HTTP/1\.[01])")
+#: Addresses at which clouds tell machines their secrets; others are link-local.
+_METADATA = ("100.100.100.200", "fd00:ec2::254")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,25 @@ class Reach:
         except ValueError:
             return False
         return any(address in network for network in listed.networks)
+
+    def may_stand_for(self, address: str) -> bool:
+        """Whether a name of the whitelist may mean an address.
+
+        Whoever keeps the name chooses the address. What only this machine reaches, itself and
+        what a cloud tells it in confidence, is reached only if its address is listed too.
+        """
+        found = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        confidential = (
+            found.is_loopback
+            or found.is_link_local
+            or found.is_unspecified
+            or found.is_multicast
+            or str(found) in _METADATA
+        )
+        listed = self.whitelist.networks if self.whitelist else []
+        return not confidential or any(found in network for network in listed)
 
 
 class Gateway:
@@ -138,7 +162,12 @@ class Gateway:
         leaves = self._reach.leaves(host, port)
         plain = asked.method != "CONNECT"
         try:
-            way = await self._exits.connect(asked.target, leaves=leaves, plain=plain)
+            way = await self._exits.connect(
+                asked.target,
+                leaves=leaves,
+                plain=plain,
+                approved=self._reach.may_stand_for if leaves else None,
+            )
         except NoWay as problem:
             log.warning("run %s: %s:%s cannot be reached: %s", self._run_id, host, port, problem)
             _answer(writer, "502 Bad Gateway", f"{host}:{port} cannot be reached: {problem}")
@@ -146,6 +175,13 @@ class Gateway:
         count = self._reach.on_sent if leaves else _ignore
         log.info("run %s: connected to %s:%s", self._run_id, host, port)
         try:
+            if plain and way.headers is not None and asked.chunked:
+                _answer(
+                    writer,
+                    "411 Length Required",
+                    "Through the site's proxy a request needs a Content-Length",
+                )
+                return
             if plain:
                 request = asked.request(way.headers)
                 way.writer.write(request)
@@ -153,7 +189,8 @@ class Gateway:
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await asyncio.gather(
-                _copy(reader, way.writer, count),
+                # What comes after a request would be another one to the site's proxy, for any host.
+                _copy(reader, way.writer, count, asked.length if way.headers is not None else None),
                 _copy(way.reader, writer, _ignore),
             )
         finally:
@@ -202,21 +239,28 @@ class _Asked:
     path: str
     version: str
     headers: list[str]
+    length: int = 0
+    chunked: bool = False
 
     def request(self, by_proxy: Mapping[str, str] | None) -> bytes:
         """The request as the target is to get it, or the proxy that these headers are for."""
         where = self.path if by_proxy is None else self.address
         more = [f"{key}: {value}" for key, value in (by_proxy or {}).items()]
-        lines = [f"{self.method} {where} {self.version}", *self.headers, *more]
+        host = urlsplit(self.address).netloc.removesuffix(":80")
+        lines = [f"{self.method} {where} {self.version}", f"Host: {host}", *self.headers, *more]
         return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
 
 
 def _understand(head: str) -> _Asked | None:
-    line, _, rest = head.partition("\r\n")
-    parts = line.split(" ")
-    if len(parts) != 3:
+    line, *headers = head.removesuffix("\r\n\r\n").split("\r\n")
+    request = _REQUEST.fullmatch(line)
+    if request is None or not all(map(_HEADER.fullmatch, headers)):
         return None
-    method, address, version = parts
+    method, address, version = request.groups()
+    lengths = _values(headers, "content-length")
+    chunked = bool(_values(headers, "transfer-encoding"))
+    if len(lengths) + chunked > 1 or not all(re.fullmatch("[0-9]{1,18}", each) for each in lengths):
+        return None
     try:
         url = urlsplit(f"//{address}" if method == "CONNECT" else address)
         host, port = url.hostname, url.port
@@ -227,11 +271,25 @@ def _understand(head: str) -> _Asked | None:
     if not host or not port or url.username is not None:
         return None
     path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-    kept = [header for header in rest.split("\r\n") if header and not _is_dropped(header.lower())]
+    kept = [header for header in headers if not _is_dropped(header.lower())]
     host = host.rstrip(".")
     # Made anew from what was judged, so that a proxy cannot read it in another way.
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return _Asked(method, (host, port), f"http://{place}{path}", path, version, kept)
+    return _Asked(
+        method,
+        (host, port),
+        f"http://{place}{path}",
+        path,
+        version,
+        kept,
+        int(lengths[0]) if lengths else 0,
+        chunked,
+    )
+
+
+def _values(headers: list[str], name: str) -> list[str]:
+    pairs = (header.partition(":") for header in headers)
+    return [value.strip() for key, _, value in pairs if key.lower() == name]
 
 
 def _is_dropped(header: str) -> bool:
@@ -246,11 +304,17 @@ def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
     )
 
 
-async def _copy(reader: Reader, writer: Writer, count: Callable[[int], None]) -> None:
-    while chunk := await reader.read(_CHUNK):
+async def _copy(
+    reader: Reader, writer: Writer, count: Callable[[int], None], most: int | None = None
+) -> None:
+    """Pass on what comes, until it ends; or so many bytes, and leave the connection open."""
+    while most != 0 and (chunk := await reader.read(_CHUNK if most is None else min(most, _CHUNK))):
         writer.write(chunk)
         count(len(chunk))
         await writer.drain()
+        most = None if most is None else most - len(chunk)
+    if most is not None:
+        return
     with contextlib.suppress(OSError):
         if writer.can_write_eof():
             writer.write_eof()

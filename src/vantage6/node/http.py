@@ -58,7 +58,10 @@ class Answer:
         ValueError
             If it is none.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("the JSON is nested too deeply") from error
 
     @property
     def message(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ from vantage6.node.lock import FolderInUse, exclusive
 from vantage6.node.runtimes.base import Runtime
 
 log = logging.getLogger(__name__)
+
+#: Descriptors that a node has if the machine lets it.
+_FILES = 65536
 
 
 def serve(config_path: Path, *, console: bool = True) -> None:
@@ -47,6 +51,7 @@ def serve(config_path: Path, *, console: bool = True) -> None:
     if not console:
         settings = settings.model_copy(update={"use_console": False})
     try:
+        _allow_many_files()
         with exclusive(config.folder):
             logs.configure(settings, config.log_file, config.secrets)
             _introduce(config)
@@ -57,6 +62,13 @@ def serve(config_path: Path, *, console: bool = True) -> None:
     except Fatal as error:
         log.critical("%s", error)
         _leave(str(error))
+
+
+def _allow_many_files() -> None:
+    """Have as many descriptors as may be: runs' connections must not take away the node's own."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
 
 
 def set_up_network(config: NodeConfig) -> None:

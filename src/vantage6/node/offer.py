@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+#: The largest number that the journal can hold.
+_LARGEST_ID = 2**63 - 1
 
 
 class MalformedOffer(ValueError):
@@ -57,18 +59,18 @@ class Offer:
         user = task.get("init_user")
         store = task.get("algorithm_store")
         return cls(
-            run_id=_key(run, "id", int),
-            task_id=_key(task, "id", int),
-            job_id=_key(task, "job_id", int),
+            run_id=_id(run),
+            task_id=_id(task),
+            job_id=_id(task, "job_id"),
             image=_key(task, "image", str),
-            init_org_id=_key(_key(task, "init_org", dict), "id", int),
-            init_user_id=_key(user, "id", int) if user else None,
-            parent_id=_key(parent, "id", int) if parent else None,
-            databases=tuple(_request(entry) for entry in task.get("databases") or ()),
+            init_org_id=_id(_key(task, "init_org", dict)),
+            init_user_id=_id(user) if user else None,
+            parent_id=_id(parent) if parent else None,
+            databases=tuple(_request(entry) for entry in _optional(task, "databases", list, [])),
             status=_key(run, "status", str),
-            input=run.get("input") or "",
+            input=_optional(run, "input", str, ""),
             blob_storage_used=bool(run.get("blob_storage_used")),
-            store_id=_key(store, "id", int) if store else None,
+            store_id=_id(store) if store else None,
         )
 
 
@@ -77,11 +79,22 @@ def _request(entry: Any) -> DatabaseRequest:
     text = entry.get("parameters") or "{}"
     try:
         parameters = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise MalformedOffer(f"parameters of database '{label}' are not JSON") from error
     if not isinstance(parameters, dict):
         raise MalformedOffer(f"parameters of database '{label}' are not a JSON object")
     return DatabaseRequest(label, parameters)
+
+
+def _id(mapping: Any, key: str = "id") -> int:
+    number = _key(mapping, key, int)
+    if not 0 <= number <= _LARGEST_ID:
+        raise MalformedOffer(f"'{key}' is out of range")
+    return number
+
+
+def _optional(mapping: Mapping[str, Any], key: str, kind: type[T], absent: T) -> T:
+    return _key(mapping, key, kind) if mapping.get(key) else absent
 
 
 def _key(mapping: Any, key: str, kind: type[T]) -> T:

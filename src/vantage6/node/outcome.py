@@ -86,6 +86,8 @@ def conclude(
 
 def complaint(organization: str, cause: str, words: str = "") -> str:
     """Log text of a run that failed: who, why, then what the algorithm itself said."""
+    # A researcher may have written part of the cause, such as the name of a function.
+    cause = clean(cause.encode("utf-8", "replace"))
     first = f"Organization '{organization}': {cause.rstrip('.')}."
     return f"{first}\n{words}" if words else first
 

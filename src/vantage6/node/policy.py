@@ -10,6 +10,8 @@ from datetime import datetime
 from vantage6.node.config import Policies, is_pattern
 
 BASICS_IMAGE = "ghcr.io/vantage6/algorithm-basics:latest"
+#: What every image's name consists of.
+_PLAIN_NAME = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def image_matches(entry: str, image: str) -> bool:
     nothing of.
     """
     if is_pattern(entry):
-        return re.match(entry, image) is not None
+        # '$' would overlook a line end.
+        return _PLAIN_NAME.fullmatch(image) is not None and re.match(entry, image) is not None
     if not entry:
         return False
     name, tag, digest = split_image(entry)
@@ -130,9 +133,15 @@ def store_matches(policies: Policies, url: str) -> bool:
 
 def _basics(policies: Policies, question: Question) -> Verdict:
     rule = "allow_basics_algorithm"
-    if question.image.startswith(BASICS_IMAGE) and not policies.allow_basics_algorithm:
+    if _is_basics(question.image) and not policies.allow_basics_algorithm:
         return Verdict(rule, False, "it does not run the basic algorithm")
     return Verdict(rule, True, "the image is not the basic algorithm, or that is allowed")
+
+
+def _is_basics(image: str) -> bool:
+    """Whether an image is the basic algorithm, in any version and however its registry is spelt."""
+    registry, _, path = without_version(image).lower().partition("/")
+    return f"{registry.removesuffix(':443')}/{path}" == without_version(BASICS_IMAGE)
 
 
 def _people(policies: Policies, question: Question) -> Verdict:
@@ -144,7 +153,8 @@ def _people(policies: Policies, question: Question) -> Verdict:
         return Verdict(rule, True, f"user {question.init_user_id} is listed")
     if str(question.init_org_id) in organizations:
         return Verdict(rule, True, f"organization {question.init_org_id} is listed")
-    if question.init_org_name is not None and question.init_org_name in organizations:
+    # A number is never a name: an organization chooses its name itself.
+    if question.init_org_name in [each for each in organizations if not each.isdecimal()]:
         return Verdict(rule, True, f"organization '{question.init_org_name}' is listed")
     return Verdict(
         rule,

@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 
 #: Bytes that an algorithm may send in one request: with inputs of subtasks, and otherwise.
 MAX_TASK, MAX_BODY = 512 * 1024**2, 1024**2
+#: Values and lists in the JSON of such a request.
+MAX_PARTS = 200_000
+#: Connections of one run at a time; more of them wait. Each takes a descriptor of the node's.
+MAX_CONNECTIONS = 64
 #: Bytes of one payload that an algorithm may upload.
 MAX_PAYLOAD = 64 * 1024**3
 #: Seconds to wait for the server's answer; a long poll lasts 30.
@@ -44,6 +48,8 @@ _READ_TIMEOUT = 300.0
 #: Seconds to keep trying while the server is away.
 PATIENCE = 600.0
 NO_VPN = "This node has no VPN: algorithms exchange data through the server only, by subtasks"
+#: Seconds between two looks whether a run has a connection to spare; and after a failure.
+_PAUSE, _LONG_PAUSE = 0.05, 1.0
 _AWAY = frozenset({502, 503, 504})
 _METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 # Logging in, and out of forgotten passwords, is nothing an algorithm has a reason to do.
@@ -153,13 +159,39 @@ class Proxy:
         def protocol() -> asyncio.BaseProtocol:
             return gateway.in_front_of(server) if caller.reach else server()
 
-        site = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+        accepting = asyncio.create_task(_accept(listener, protocol))
         try:
             async with gateway.open():
                 yield
         finally:
-            site.close()
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+            listener.close()
             await server.shutdown(timeout=0.1)
+
+
+async def _accept(listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Accept connections, so many at a time; those that are left when this is cancelled are cut."""
+    loop = asyncio.get_running_loop()
+    taken: set[asyncio.Transport] = set()
+    try:
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                # Whoever asked has gone, or this node has no descriptor left just now.
+                log.warning("A connection of an algorithm was not accepted: %s", error)
+                await asyncio.sleep(_LONG_PAUSE)
+                continue
+            transport, _ = await loop.connect_accepted_socket(protocol, connection)
+            taken.add(transport)
+            while len(taken) >= MAX_CONNECTIONS:
+                taken = {each for each in taken if not each.is_closing()}
+                if len(taken) >= MAX_CONNECTIONS:
+                    await asyncio.sleep(_PAUSE)
+    finally:
+        for transport in taken:
+            transport.abort()
 
 
 class _Line:
@@ -206,13 +238,13 @@ class _Line:
         return answer
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self._caller.token}".encode()):
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, f"Bearer {self._caller.token}".encode()):
             raise _Problem(401, "This proxy serves one run only, with that run's own token")
-        path = _path_of(request)
+        path, parts = _path_of(request)
         if request.method not in _METHODS:
             raise _Problem(405, f"Method {request.method} is not allowed")
-        match request.method, path.split("/"):
+        match request.method, parts:
             case "POST", ["task"]:
                 return await self._create_task(request)
             case "GET", ["result"] if "task_id" not in request.query:
@@ -478,14 +510,14 @@ class _Line:
         )
 
 
-def _path_of(request: web.BaseRequest) -> str:
-    """The path below the API, which nothing in it may lead out of."""
+def _path_of(request: web.BaseRequest) -> tuple[str, list[str]]:
+    """The path below the API, which nothing in it may lead out of; and as the server reads it."""
     path = request.rel_url.raw_path.strip("/")
-    for part in path.split("/"):
-        plain = unquote(part)
+    parts = [unquote(part) for part in path.split("/")]
+    for plain in parts:
         if plain in ("", ".", "..") or "/" in plain or "\\" in plain:
             raise _Problem(404, "Not found")
-    return path
+    return path, parts
 
 
 def _with_query(request: web.BaseRequest, path: str) -> str:
@@ -525,9 +557,12 @@ def _break_off(
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
+    # Each part takes up to a hundred times as much memory as it takes here.
+    if sum(map(body.count, (b"[", b"{", b",", b":"))) > MAX_PARTS:
+        raise _Problem(413, f"The request has more than {MAX_PARTS} parts")
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Problem(400, f"The request is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise _Problem(400, "The request is not a JSON object")

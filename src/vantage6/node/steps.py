@@ -17,6 +17,7 @@ from vantage6.node.offer import Offer
 from vantage6.node.outcome import Conclusion
 from vantage6.node.proxy import NO_VPN
 from vantage6.node.site import Site
+from vantage6.node.slots import NestedTooDeeply
 from vantage6.node.times import now
 from vantage6.node.work import Step, Work, known
 
@@ -69,7 +70,11 @@ class Steps:
     async def _claim(self, work: Work) -> None:
         offer = known(work.offer)
         slots = self._site.slots.hold(offer.run_id, subtask=offer.parent_id is not None)
-        slot = await work.held.enter_async_context(slots)
+        try:
+            slot = await work.held.enter_async_context(slots)
+        except NestedTooDeeply as refusal:
+            self._site.fail(work, TaskStatus.FAILED, f"it is not started: {refusal}")
+            return
         work.on_subtask = slot.yield_
         work.started_at = now()
         try:

@@ -41,7 +41,7 @@ def function_of(content: bytes) -> str | None:
     """The function that an input names; None if it names none."""
     try:
         task = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     method = task.get("method") if isinstance(task, dict) else None
     return method if isinstance(method, str) else None
