@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio.to_thread
-import socketio
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
@@ -57,6 +56,7 @@ from vantage6.server.pool import Pool
 from vantage6.server.presence import FLUSH_SECONDS, Presence
 from vantage6.server.processes import BEAT_SECONDS, FOLLOW_SECONDS, Processes, new_process_id
 from vantage6.server.services import Services
+from vantage6.server.socket_library import socketio
 from vantage6.server.sockets import Sockets, make_socket_server
 from vantage6.server.start import StartRefused, prepare, signing_key
 from vantage6.server.stores import Stores
