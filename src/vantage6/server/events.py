@@ -13,9 +13,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import socketio
-
 from vantage6.server.bus import Bus
+from vantage6.server.socket_library import socketio
 
 NAMESPACE = "/tasks"
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import anyio.from_thread
 import anyio.to_thread
-import socketio
 from sqlalchemy import Table, and_, select, update
 from sqlalchemy.orm import Session
 
@@ -32,6 +31,7 @@ from vantage6.server.model.tables import Authenticatable, Collaboration, Node, R
 from vantage6.server.packets import PacketServer
 from vantage6.server.processes import take_offline, tell_offline
 from vantage6.server.services import Services
+from vantage6.server.socket_library import socketio
 from vantage6.web.errors import Refusal
 from vantage6.web.responses import utc_now
 from vantage6.web.rules import Operation, Scope
