@@ -72,8 +72,8 @@ def _remedy() -> str:
         )
     return (
         "root lacks CAP_SYS_ADMIN here, as in a container without privileges "
-        "(use the docker runtime, or start the container with --cap-add SYS_ADMIN and "
-        "--security-opt seccomp=unconfined)"
+        "(use the docker runtime, or start the container with --cap-add SYS_ADMIN "
+        "--security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
     )
 
 
