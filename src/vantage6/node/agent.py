@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any, NoReturn
@@ -68,6 +68,8 @@ class Agent:
         Seconds between two attempts to reach the server at most.
     resync : float
         Seconds between two looks at the list of open runs.
+    on_ready : callable
+        Called when it works, and when all it lacks is an answer of its server.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class Agent:
         *,
         longest_pause: float = 15.0,
         resync: float = RESYNC,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
+        self._on_ready = on_ready
         self._runtime = runtime
         self._longest_pause = longest_pause
         self._resync = resync
@@ -199,6 +203,7 @@ class Agent:
             self._list_all.set()
             decisions.write("started", node=identity.node_id, policies=config.policies.digest)
             log.info("Waiting for new tasks....")
+            self._on_ready()
             await self._run_all(
                 connection.keep_fresh(),
                 events.run(),
@@ -236,6 +241,7 @@ class Agent:
                         self._config.api_url,
                         error or type(error).__name__,
                     )
+                    self._on_ready()
                 await asyncio.sleep(pause)
             else:
                 log.info("Node name: %s", identity.name)
@@ -296,12 +302,8 @@ class Agent:
             raise Fatal(f"The organization's public key cannot be stored: {error}") from error
 
     def _say_what_is_missing(self) -> None:
-        for key in self._config.without_effect():
-            log.warning(
-                "Configuration key '%s' has no effect with runtime '%s'",
-                key,
-                self._config.runtime,
-            )
+        for remark in self._config.remarks():
+            log.warning("Configuration: %s", remark)
         for complaint in self._databases.missing():
             log.warning("Database: %s", complaint)
         if not self._config.policies.allowed_algorithms:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.request import getproxies_environment
@@ -47,10 +48,10 @@ def serve(config_path: Path, *, console: bool = True) -> None:
     if not console:
         settings = settings.model_copy(update={"use_console": False})
     try:
-        with exclusive(config.folder):
+        with exclusive(config.folder) as ready:
             logs.configure(settings, config.log_file, config.secrets)
             _introduce(config)
-            asyncio.run(_run(config))
+            asyncio.run(_run(config, ready))
             log.info("Stopped")
     except (FolderInUse, OSError) as error:
         _leave(str(error))
@@ -94,8 +95,8 @@ def _introduce(config: NodeConfig) -> None:
     log.info("Logging to '%s'", config.log_file)
 
 
-async def _run(config: NodeConfig) -> None:
-    agent = Agent(config, make_runtime(config))
+async def _run(config: NodeConfig, ready: Callable[[], None]) -> None:
+    agent = Agent(config, make_runtime(config), on_ready=ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
