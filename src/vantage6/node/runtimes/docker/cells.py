@@ -126,6 +126,7 @@ class Cells:
             outcome = (await asyncio.gather(spare, return_exceptions=True))[0]
             if isinstance(outcome, Cell):
                 await self.discard(outcome)
+        await self._remove_what_is_left()
 
     async def take(self) -> Cell:
         """A cell for a run.
@@ -166,7 +167,8 @@ class Cells:
     async def remove(self, container: str) -> None:
         """Remove a container with all that belongs to it; one that is gone is no fault.
 
-        What cannot be removed now, by an engine that is away, is when the next cell is made.
+        What cannot be removed now, by an engine that is away, is when the next cell is made, or the
+        node stops.
         """
         self._left.discard(container)
         try:
@@ -192,9 +194,12 @@ class Cells:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _REST)
             raise StartFailed("the node is stopping")
+        await self._remove_what_is_left()
+        return await self._make()
+
+    async def _remove_what_is_left(self) -> None:
         for container in tuple(self._left):
             await self.remove(container)
-        return await self._make()
 
     async def _make(self, network: str | None = None) -> Cell:
         token = uuid.uuid4().hex[:12]

@@ -172,8 +172,9 @@ class DockerRuntime:
         for found in await self._list(container.ALGORITHM):
             execution = await self._adopt(found)
             if execution is None:
+                holder = await self._holder(found)
                 await self._cells.remove(found["Id"])
-                if holder := _holder(found):
+                if holder:
                     await self._cells.remove(holder)
                 continue
             yield execution
@@ -275,7 +276,7 @@ class DockerRuntime:
         self._executions.add(execution)
         network = str(state["HostConfig"]["NetworkMode"]).removeprefix("container:")
         said = replayed(self._engine.api, found["Id"], follow=lives)
-        execution.begin(said, also_remove=(network,))
+        execution.begin(said, network=network)
         return execution
 
     async def _list(self, kind: str) -> list[dict[str, Any]]:
@@ -290,16 +291,21 @@ class DockerRuntime:
 
     async def _remove_idle_helpers(self) -> None:
         """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = {_holder(found) for found in await self._list(container.ALGORITHM)}
+        held = {await self._holder(found) for found in await self._list(container.ALGORITHM)}
         for found in await self._list(container.HELPER):
             if found["Id"] not in held:
                 await self._cells.remove(found["Id"])
 
-
-def _holder(found: dict[str, Any]) -> str:
-    """The container that holds the network of one, as the engine's list has it; or nothing."""
-    mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
-    return mode.removeprefix("container:") if mode.startswith("container:") else ""
+    async def _holder(self, found: dict[str, Any]) -> str:
+        """The container that holds the network of one, or nothing; Podman's list does not tell."""
+        try:
+            state = await self._engine.call(self._engine.api.inspect_container, found["Id"])
+        except APIError as error:
+            if not is_gone(error):
+                raise
+            return ""
+        mode = str(state["HostConfig"]["NetworkMode"])
+        return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _time(text: str) -> datetime:
