@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from docker.errors import DockerException
 from docker.utils.socket import frames_iter
 
+from vantage6.common.addresses import Target
 from vantage6.node.runtimes import exit_codes, files
 from vantage6.node.runtimes.base import Ended, Limits, killed
 from vantage6.node.runtimes.docker.cells import Cell, Cells
@@ -57,6 +58,8 @@ class DockerExecution:
         The run.
     proxy_socket : socket.socket or None
         Listens in the run's own network; whoever serves on it closes it.
+    doors : mapping of (str, int) to socket.socket
+        Likewise, for hosts and ports that the algorithm knows by name.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class DockerExecution:
     ) -> None:
         self.run_id = container.run_id
         self.proxy_socket: socket.socket | None = cell.listener if cell else None
+        self.doors: Mapping[Target, socket.socket] = cell.doors if cell else {}
         self._engine = engine
         self._cells = cells
         self._container = container
