@@ -219,7 +219,8 @@ def _build(dialler: Any, name: str, program: str) -> None:
     context.seek(0)
     client = docker.APIClient(base_url=dialler.engine, version="auto", timeout=300)
     try:
-        said = list(client.build(fileobj=context, custom_context=True, tag=name, decode=True))
+        built = client.build(fileobj=context, custom_context=True, tag=name, rm=True, decode=True)
+        said = list(built)
         assert not [line for line in said if "error" in line], said
     finally:
         client.close()
