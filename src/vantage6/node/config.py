@@ -531,6 +531,8 @@ class NodeConfig(_Section):
         for host, port in targets:
             if targets.count((host, port)) > 1:
                 raise ValueError(f"ssh-tunnels: '{host}' with bind port {port} occurs twice")
+            if host in self.docker_services:
+                raise ValueError(f"docker_services: '{host}' is the hostname of an SSH tunnel too")
         labels = [database.label.upper() for database in self.databases]
         for label in labels:
             if labels.count(label) > 1:

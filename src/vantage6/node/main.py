@@ -17,6 +17,7 @@ from vantage6.common.configuration import ConfigurationError
 from vantage6.node import logs
 from vantage6.node.agent import Agent, Fatal
 from vantage6.node.config import FILE_TYPES, NodeConfig
+from vantage6.node.gateway import doors_to
 from vantage6.node.http import tls
 from vantage6.node.lock import FolderInUse, exclusive
 from vantage6.node.runtimes.base import Runtime
@@ -145,6 +146,7 @@ def _docker(config: NodeConfig) -> Runtime:
             cpus=section.cpus,
             gpu=config.algorithm_device_requests.gpu,
             services=config.docker_services,
+            doors=doors_to((each.target for each in config.ssh_tunnels), config.whitelist),
         ),
     )
 

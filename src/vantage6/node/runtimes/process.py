@@ -28,6 +28,7 @@ from vantage6.node.runtimes.process_execution import (
     ProcessExecution,
     listen_on_loopback,
 )
+from vantage6.node.runtimes.sandbox.doors import lay
 from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
 from vantage6.node.runtimes.sandbox.request import Bounds, MountRequest, Request
 from vantage6.node.runtimes.warm_parent import WarmParent, sandbox_available
@@ -210,6 +211,7 @@ class ProcessRuntime:
             connection,
             self._listeners.get(spec.run_id),
             self._executions.discard,
+            [door.target for door in request.doors],
         )
         self._executions.add(execution)
         try:
@@ -218,6 +220,8 @@ class ProcessRuntime:
             execution.let_go()
             if self._isolated and execution.proxy_socket is not None:
                 execution.proxy_socket.close()
+            for door in execution.doors.values():
+                door.close()
             raise
         # From here on the listener belongs to whoever serves on it.
         self._listeners.pop(spec.run_id, None)
@@ -260,6 +264,8 @@ class ProcessRuntime:
             hidden=self._hidden,
             environment={},
             bounds=Bounds(**asdict(spec.limits)),
+            # Without a network of its own, a name would mean the same to the whole machine.
+            doors=lay(spec.doors) if self._isolated else (),
         )
         values = validated(spec.environment)
         if not self._isolated:

@@ -4,8 +4,8 @@ Node → warm parent (sequenced packets): ``b"run"`` with one descriptor, the ru
 Warm parent → node, once: :class:`Ready` as JSON.
 
 On a run's own connection (a stream), first the node's :class:`~.request.Request`, which may come
-long after the connection, then
-supervisor → node ``{"event": "ready"}`` (with the listening socket as descriptor) or
+long after the connection, then supervisor → node ``{"event": "ready"}`` (its descriptors are the
+listening sockets: the proxy's, then those of the request's doors) or
 ``{"event": "failed", "message"}``; node → supervisor ``{"event": "go"}``; later
 ``{"event": "kill", "reason"}``; supervisor → node ``{"event": "ended", "exit_code", "reason"}``.
 When the node's end closes, the supervisor kills the algorithm.
