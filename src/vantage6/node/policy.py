@@ -9,6 +9,8 @@ from datetime import datetime
 
 from vantage6.node.config import Policies, is_pattern
 
+#: The rule on who asks.
+PEOPLE = "allowed_organizations, allowed_users"
 BASICS_IMAGE = "ghcr.io/vantage6/algorithm-basics:latest"
 #: What every image's name consists of.
 _PLAIN_NAME = re.compile(r"[!-~]+")
@@ -145,7 +147,7 @@ def _is_basics(image: str) -> bool:
 
 
 def _people(policies: Policies, question: Question) -> Verdict:
-    rule = "allowed_organizations, allowed_users"
+    rule = PEOPLE
     users, organizations = policies.allowed_users, policies.allowed_organizations
     if not users and not organizations:
         return Verdict(rule, True, "not set: anyone's tasks are run")

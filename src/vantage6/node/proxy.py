@@ -15,14 +15,16 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
 from aiohttp import web
 
+from vantage6.common.addresses import Target
 from vantage6.common.sealing import SealError
 from vantage6.common.transport import backoff
 from vantage6.node.connection import LoginRefused
@@ -32,6 +34,7 @@ from vantage6.node.http import JSON, OCTETS, PIECE, Answer, Http, NoAnswer
 from vantage6.node.mail import Mail, Parent, Subrun, Upload
 from vantage6.node.organizations import NoUsableKey, Organizations
 from vantage6.node.payloads import transformed
+from vantage6.node.runtimes.sandbox.doors import SQUID
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +143,23 @@ class Proxy:
         self._patience = patience
 
     @asynccontextmanager
-    async def serve(self, listener: socket.socket, caller: Caller) -> AsyncIterator[None]:
-        """Serve a run on a listening socket, which is closed at the end."""
+    async def serve(
+        self,
+        listener: socket.socket,
+        caller: Caller,
+        doors: Mapping[Target, socket.socket] | None = None,
+    ) -> AsyncIterator[None]:
+        """Serve a run on a listening socket, which is closed at the end.
+
+        Parameters
+        ----------
+        listener : socket.socket
+            Where the algorithm knows that the proxy is.
+        caller : Caller
+            The run.
+        doors : mapping of (str, int) to socket.socket, optional
+            Where it connects to other hosts by their names; closed at the end too.
+        """
         line = _Line(
             self._http,
             self._organizations,
@@ -153,29 +171,40 @@ class Proxy:
         server = web.Server(
             line.handle, handler_cancellation=True, access_log=None, read_bufsize=PIECE
         )
-        listener.setblocking(False)
         gateway = Gateway(caller.run_id, caller.reach, self._exits)
 
         def protocol() -> asyncio.BaseProtocol:
             return gateway.in_front_of(server) if caller.reach else server()
 
-        accepting = asyncio.create_task(_accept(listener, protocol))
-        try:
-            async with gateway.open():
-                yield
-        finally:
-            accepting.cancel()
-            await asyncio.gather(accepting, return_exceptions=True)
-            listener.close()
-            await server.shutdown(timeout=0.1)
+        ways: list[tuple[socket.socket, Callable[[], asyncio.BaseProtocol]]]
+        ways = [(listener, protocol)]
+        for target, door in (doors or {}).items():
+            ways.append((door, protocol if target == SQUID else partial(gateway.at_door, target)))
+        taken: set[asyncio.Transport] = set()
+        async with AsyncExitStack() as held:
+            held.push_async_callback(server.shutdown, timeout=0.1)
+            for sock, factory in ways:
+                sock.setblocking(False)
+                held.callback(sock.close)
+                accepting = asyncio.create_task(_accept(sock, factory, taken))
+                held.push_async_callback(_end, accepting)
+            await held.enter_async_context(gateway.open())
+            yield
 
 
-async def _accept(listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-    """Accept connections, so many at a time; those that are left when this is cancelled are cut."""
+async def _accept(
+    listener: socket.socket,
+    protocol: Callable[[], asyncio.BaseProtocol],
+    taken: set[asyncio.Transport],
+) -> None:
+    """Accept connections, so many of a run at a time; cut those that are left when cancelled."""
     loop = asyncio.get_running_loop()
-    taken: set[asyncio.Transport] = set()
     try:
         while True:
+            while len(taken) >= MAX_CONNECTIONS:
+                taken -= {each for each in taken if each.is_closing()}
+                if len(taken) >= MAX_CONNECTIONS:
+                    await asyncio.sleep(_PAUSE)
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError as error:
@@ -185,13 +214,14 @@ async def _accept(listener: socket.socket, protocol: Callable[[], asyncio.BasePr
                 continue
             transport, _ = await loop.connect_accepted_socket(protocol, connection)
             taken.add(transport)
-            while len(taken) >= MAX_CONNECTIONS:
-                taken = {each for each in taken if not each.is_closing()}
-                if len(taken) >= MAX_CONNECTIONS:
-                    await asyncio.sleep(_PAUSE)
     finally:
         for transport in taken:
             transport.abort()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Line:
