@@ -100,8 +100,8 @@ class Cells:
         self._services = dict(services)
         self._image = ""
         self._spare: asyncio.Task[Cell] | None = None
-        #: Containers that are being removed.
-        self._removals: dict[str, asyncio.Task[None]] = {}
+        #: Containers that are being removed, and whether the engine has answered to that.
+        self._removals: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._closing = asyncio.Event()
 
     async def open(self) -> None:
@@ -138,9 +138,12 @@ class Cells:
             await asyncio.wait({spare}, timeout=_CLOSE_SECONDS)
             if spare.done() and spare.exception() is None:
                 await self.discard(spare.result())
-        if self._removals:
-            await asyncio.wait(self._removals.values(), timeout=_CLOSE_SECONDS)
-        for container, removal in self._removals.items():
+        removals = {container: removal for container, (removal, _) in self._removals.items()}
+        if removals:
+            await asyncio.wait(removals.values(), timeout=_CLOSE_SECONDS)
+        for container, removal in removals.items():
+            if removal.done():
+                continue
             log.error("Container %s is left to the next start of the node", container[:12])
             removal.cancel()
 
@@ -197,15 +200,25 @@ class Cells:
         container : str
             Its id, or a name that no other container can have until it is removed.
         """
-        removal = self._removals.get(container)
-        if removal is None:
-            removal = asyncio.ensure_future(self._see_to_removal(container))
-            self._removals[container] = removal
-            removal.add_done_callback(lambda _: self._removals.pop(container, None))
+        if container not in self._removals:
+            self._begin_removal(container)
+        _, answered = self._removals[container]
         patience = _CLOSE_SECONDS if self._closing.is_set() else _REMOVAL_SECONDS
-        await asyncio.wait({removal}, timeout=patience)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answered.wait(), patience)
 
-    async def _see_to_removal(self, container: str) -> None:
+    def _begin_removal(self, container: str) -> None:
+        answered = asyncio.Event()
+        removal = asyncio.ensure_future(self._see_to_removal(container, answered))
+        self._removals[container] = removal, answered
+
+        def over(_: object) -> None:
+            del self._removals[container]
+            answered.set()
+
+        removal.add_done_callback(over)
+
+    async def _see_to_removal(self, container: str, answered: asyncio.Event) -> None:
         network = ""
         for attempt, pause in enumerate(backoff(first=1.0, ceiling=_LONGEST_PAUSE)):
             try:
@@ -218,6 +231,7 @@ class Cells:
                 if attempt == 0:
                     said = words(error)
                     log.error("Container %s cannot be removed yet: %s", container[:12], said)
+                answered.set()
             else:
                 return
             await asyncio.sleep(pause)

@@ -80,8 +80,8 @@ class DockerExecution:
         self._cells = cells
         self._container = container
         self._cell = cell
-        #: Further containers that hold this run's network.
-        self._holders = [cell.container] if cell else []
+        #: All its containers, each before the one whose network it shares: Podman insists on that.
+        self._containers = [container.id, *([cell.container] if cell else [])]
         self._forget = forget
         self._verdict: Ended | None = None
         #: Whether the engine was gone for a while, and what it did not keep running with it.
@@ -101,9 +101,10 @@ class DockerExecution:
         said : iterator of (int, bytes)
             What it writes, with the number of the stream: `attached` or `replayed`.
         also_remove : tuple of str
-            Containers to remove with it.
+            Holders of the network of a container that was taken up again: its cell came later.
         """
-        self._holders += also_remove
+        if also_remove:
+            self._containers = [*reversed(self._containers), *also_remove]
         logs = files.Logs(self._container.folder, self._container.limits.log_size)
         loop = asyncio.get_running_loop()
 
@@ -198,9 +199,8 @@ class DockerExecution:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._logs_end.wait(), _LOG_SECONDS)
         ended = await asyncio.to_thread(self._conclude, state)
-        await asyncio.gather(
-            *(self._cells.remove(each) for each in (self._container.id, *self._holders))
-        )
+        for container in self._containers:
+            await self._cells.remove(container)
         self._forget(self)
         self._ended.set_result(ended)
 

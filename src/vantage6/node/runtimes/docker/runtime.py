@@ -210,10 +210,11 @@ class DockerRuntime:
         # Not when it is opened: whoever only looks must not take them from a node that runs.
         await self._until_answered(self._remove_idle_helpers)
         for found in await self._until_answered(self._list, container.ALGORITHM):
+            holder = await self._until_answered(self._holder_of, found["Id"])
             execution = await self._until_answered(self._adopt, found)
             if execution is None:
                 await self._cells.remove(found["Id"])
-                if holder := _holder(found):
+                if holder:
                     await self._cells.remove(holder)
                 continue
             yield execution
@@ -361,18 +362,24 @@ class DockerRuntime:
             )
         )
 
+    async def _holder_of(self, algorithm: str) -> str:
+        """The container that holds the network of another, or nothing; Podman's list lacks it."""
+        try:
+            found = await self._engine.call(self._engine.api.inspect_container, algorithm)
+        except Unreachable as error:
+            if not is_gone(error):
+                raise
+            return ""
+        mode = str(found["HostConfig"]["NetworkMode"])
+        return mode.removeprefix("container:") if mode.startswith("container:") else ""
+
     async def _remove_idle_helpers(self) -> None:
         """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = {_holder(found) for found in await self._list(container.ALGORITHM)}
+        runs = await self._list(container.ALGORITHM)
+        held = {await self._holder_of(found["Id"]) for found in runs}
         for found in await self._list(container.HELPER):
             if found["Id"] not in held and not self._cells.keeps(found["Id"]):
                 await self._cells.remove(found["Id"])
-
-
-def _holder(found: dict[str, Any]) -> str:
-    """The container that holds the network of one, as the engine's list has it; or nothing."""
-    mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
-    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _time(text: str) -> datetime:
