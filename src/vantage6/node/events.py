@@ -41,6 +41,8 @@ class Events:
         Scheme, host and port of the server.
     handlers : mapping of str to Handler
         What to do on which event; ``sync`` comes after every connect, with None.
+    on_connecting : callable
+        Called before each attempt to connect.
     verbose : bool
         Log what the socket library does.
     """
@@ -51,8 +53,10 @@ class Events:
         url: str,
         handlers: Mapping[str, Handler],
         *,
+        on_connecting: Callable[[], None] = lambda: None,
         verbose: bool = False,
     ) -> None:
+        self._on_connecting = on_connecting
         self._connection = connection
         self._url = url
         self._handlers = handlers
@@ -120,6 +124,7 @@ class Events:
             )
             self._listen(client)
             self._client = client
+            self._on_connecting()
             try:
                 await _connect(client, self._url, token)
                 return await self._stay()
