@@ -19,7 +19,9 @@ from vantage6.common.sealing import KnownKeys, PublicKeys
 from vantage6.node import key_check
 from vantage6.node.config import NodeConfig
 from vantage6.node.connection import Connection
+from vantage6.node.doctor import examine
 from vantage6.node.findings import Finding
+from vantage6.node.main import make_runtime
 
 pytestmark = pytest.mark.anyio
 NOBODYS = PublicKeys(b"v" * 32, b"s" * 32)
@@ -196,3 +198,12 @@ async def test_other_organizations_without_keys_or_with_other_ones(
     said(await look(config), "warning", "which says whose keys are trusted")
     config.known_keys.write_text("junk" * 1000)
     assert "restore it" in said(await look(config), "error", "known_keys.sqlite").remedy
+
+
+async def test_a_node_that_runs_elsewhere_too(configure: Any) -> None:
+    """The demo's own first node is online, in another folder."""
+    config = configure()
+    runtime = make_runtime(config)
+    findings = [each async for each in examine(config, runtime, running=False)]
+    elsewhere = said(findings, "warning", "the server says that it is online")
+    assert "find the other and stop it" in elsewhere.remedy

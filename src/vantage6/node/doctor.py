@@ -229,6 +229,20 @@ async def _server(config: NodeConfig) -> Finding:
     return Finding("server", "ok", f"{config.api_url} answers; the clocks agree")
 
 
+async def _presence(connection: Connection, identity: Identity) -> Finding:
+    """Whether somebody else is this node, which does not run here."""
+    node = await connection.get(f"/node/{identity.node_id}", attempts=3)
+    if node.get("status") != "online":
+        return Finding("presence", "ok", "the server says that the node is offline, as it is here")
+    return Finding(
+        "presence",
+        "warning",
+        "the node does not run here, but the server says that it is online: another node uses this "
+        "API key (or this one ended less than a minute ago)",
+        "do not start this one: find the other and stop it, or register a node of its own",
+    )
+
+
 def _way_to_server(error: NoAnswer) -> str:
     cause = error.__cause__
     if isinstance(cause, ClientConnectorCertificateError):
@@ -274,6 +288,8 @@ async def _login(config: NodeConfig, *, running: bool) -> AsyncIterator[Finding]
                 "ok",
                 f"node '{identity.name}' of organization '{identity.organization_name}'",
             )
+            if not running:
+                yield await _presence(connection, identity)
             async for finding in key_check.check(config, identity, connection, running=running):
                 yield finding
     except (LoginRefused, Refused) as error:
