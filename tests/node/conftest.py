@@ -72,6 +72,8 @@ class FakeServer:
     config_rows: list[Any] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
     lines: list[Any] = field(default_factory=list)
+    #: Tasks whose open runs were asked for one by one.
+    asked_about: list[int] = field(default_factory=list)
     #: Answer of `/blobstream/status`; what was uploaded, by name.
     payload_status: dict[str, Any] = field(default_factory=dict)
     payloads: dict[str, bytes] = field(default_factory=dict)
@@ -290,6 +292,7 @@ class FakeServer:
         assert request.query["node_id"] == str(NODE)
         chosen = [run for run in self.runs.values() if run["finished_at"] is None]
         if "task_id" in request.query:
+            self.asked_about.append(int(request.query["task_id"]))
             chosen = [run for run in chosen if run["id"] == int(request.query["task_id"])]
         chosen.sort(key=lambda run: -run["id"])
         size, page = int(request.query.get("per_page", 10)), int(request.query.get("page", 1))

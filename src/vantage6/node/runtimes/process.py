@@ -90,7 +90,7 @@ class ProcessRuntime:
     threads : int
         Threads of numerical libraries in each algorithm.
     standby : bool
-        Whether a cell is kept ready for the next run of each interpreter.
+        Whether cells are kept ready for the next runs of each interpreter.
     """
 
     name = "process"
@@ -138,7 +138,7 @@ class ProcessRuntime:
                 raise RuntimeUnavailable(outcome)
         if self._standby:
             for parent in self._parents.values():
-                parent.prepare_spare_soon()
+                parent.prepare_spares_soon()
         if not self._isolated:
             _log.warning(
                 "Algorithms run WITHOUT A SANDBOX (process.sandbox is none): they can read and "
@@ -198,7 +198,7 @@ class ProcessRuntime:
             raise StartFailed(str(error)) from error
         finally:
             if self._standby:
-                parent.prepare_spare_soon()
+                parent.prepare_spares_soon()
         raise StartFailed(f"Supervisors of algorithms die before they can start {spec.image}")
 
     async def _attempt(

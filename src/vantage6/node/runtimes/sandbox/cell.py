@@ -137,6 +137,13 @@ class Cell:
         if answer["event"] != "ready":
             raise OSError(answer["errno"], answer["text"])
 
+    def rehearse(self) -> None:
+        """Have the process get ready for the first things it will do, while nobody waits.
+
+        What it will write to, it then has its own copy of.
+        """
+        self._handshake.send({"event": "rehearse"})
+
     def begin(self) -> None:
         """Let the algorithm start."""
         self._handshake.send({"event": "go"})

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import array
 import json
+import select
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,6 +65,11 @@ class Connection:
     def has_message(self) -> bool:
         """Whether a message has arrived that polling would not tell of."""
         return bool(self._messages)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has arrived that is still to be read, and the other side is there."""
+        return not self._messages and not select.select([self._sock], [], [], 0)[0]
 
     def receive(self) -> dict[str, Any] | None:
         """Wait for a message; None when the other side is gone."""

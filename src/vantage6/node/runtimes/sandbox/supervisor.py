@@ -53,6 +53,8 @@ def supervise(control: socket.socket, groundwork: Groundwork, work: Callable[[],
         cell = Cell(groundwork, work)
     except Exception as error:
         problem = _in_words(error)
+    if cell is not None and connection.is_idle:
+        cell.rehearse()
     message = connection.receive()
     if message is None:
         return
