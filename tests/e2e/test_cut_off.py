@@ -234,5 +234,44 @@ def test_a_second_node_with_the_same_key_is_told(place: Place) -> None:
         assert second.end() == 0
     finally:
         second.clear_away()
+    until(lambda: "is gone from the server" in place.node.output, "the first is told of the end")
     # The first goes on alone, and whatever the second took is executed anew.
     assert site.answer(site.create("answer")) == "42"
+
+
+def test_two_nodes_with_the_same_key_never_execute_the_same_run(place: Place) -> None:
+    """Nor is anything lost: what the second had begun when it was killed is begun anew."""
+    site, folder = place.site, place.folder / "twin"
+    folder.mkdir()
+    config = yaml.safe_load(site.configs[0].read_text())
+    config |= {"state_dir": str(folder / "state"), "server_url": "http://127.0.0.1"}
+    path = folder / "node.yaml"
+    path.write_text(yaml.safe_dump(config))
+    path.chmod(0o600)
+    twin = Mortal(["node", "start", "-c", str(path)], folder / "process").start()
+    try:
+        until(lambda: "Another node is connected" in twin.output, "it is told")
+        twin.order("stop: accepted")
+        began = site.create("answer", seconds=4.0)
+        run = site.run_of(began)["id"]
+        twin.stopped()
+        until(lambda: place.node.executions(run), "the first executes it")
+        twin.go_on()
+        until(lambda: "it is left to that one" in twin.output, "the second leaves it alone")
+        tasks = [site.create("answer", seconds=0.2) for _ in range(12)]
+        assert site.answer(began) == "42"
+        assert [site.answer(task) for task in tasks] == ["42"] * len(tasks)
+        runs = [run, *(site.run_of(task)["id"] for task in tasks)]
+        assert [place.node.executions(each) + twin.executions(each) for each in runs] == [1] * 13
+        # One that the second has begun, and will not end.
+        while True:
+            last = site.create("answer", seconds=3.0)
+            run = site.run_of(last)["id"]
+            until(lambda run=run: place.node.executions(run) + twin.executions(run), "it is begun")
+            if twin.executions(run):
+                break
+        twin.kill()
+        assert site.answer(last) == "42"
+        assert place.node.executions(run) == 1
+    finally:
+        twin.clear_away()

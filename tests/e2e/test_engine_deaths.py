@@ -50,6 +50,16 @@ class Place:
         self.site.client.wait_for_results(task, timeout=120)
         return self.site.run_of(task)
 
+    def starts(self, run: int) -> int:
+        """How often the engine started a container of a run, by its own account."""
+        client = self.engine.client()
+        try:
+            wanted = {"type": "container", "event": "start", "label": f"run_id={run}"}
+            until_now = int(time.time()) + 1
+            return len(list(client.events(since=1, until=until_now, filters=wanted)))
+        finally:
+            client.close()
+
     def nothing_is_left(self) -> None:
         """No container but the one that is kept ready for the next run."""
         client = self.engine.client()
@@ -180,4 +190,91 @@ def test_an_engine_that_hangs_with_a_running_algorithm(place: Place) -> None:
     until(lambda: place.site.run_of(second)["status"] == "killed by user", "it is killed")
     place.engine.send(signal.SIGCONT)
     assert place.ends(first)["status"] == "completed"
+    place.nothing_is_left()
+
+
+def test_a_run_that_is_killed_while_the_engine_hangs_during_its_start(place: Place) -> None:
+    """The node does not wait for the engine, and the algorithm never runs unseen."""
+    node = place.site.nodes[0]
+    node.order("stop: container made")
+    task = place.create()
+    run = place.site.run_of(task)["id"]
+    node.stopped()
+    place.engine.send(signal.SIGSTOP)
+    node.go_on()
+    time.sleep(1.0)
+    place.site.root.task.kill(task)
+    until(lambda: not place.site.runs_left(), "the node is done with it", seconds=20)
+    place.engine.send(signal.SIGCONT)
+    place.nothing_is_left()
+    assert place.starts(run) <= 1
+    assert place.site.run_of(task)["status"] == "killed by user"
+
+
+def test_an_engine_that_hangs_during_the_start_of_a_run(place: Place) -> None:
+    node = place.site.nodes[0]
+    node.order("stop: container made")
+    task = place.create()
+    run = place.site.run_of(task)["id"]
+    node.stopped()
+    place.engine.send(signal.SIGSTOP)
+    node.go_on()
+    time.sleep(3.0)
+    place.gate.touch()
+    place.engine.send(signal.SIGCONT)
+    assert place.ends(task)["status"] == "completed"
+    assert place.starts(run) == 1
+    place.nothing_is_left()
+
+
+@pytest.mark.long
+def test_a_kill_while_the_engine_hangs_is_acknowledged(place: Place) -> None:
+    task = place.create()
+    until(lambda: "at work" in (place.site.run_of(task)["log"] or ""), "it runs")
+    place.engine.send(signal.SIGSTOP)
+    place.site.root.task.kill(task)
+    until(lambda: not place.site.runs_left(), "the node is done with it", seconds=45)
+    place.site.online()
+    assert "is to be ended, but the container engine does not answer" in place.site.nodes[0].output
+    place.engine.send(signal.SIGCONT)
+    place.nothing_is_left()
+
+
+@pytest.mark.long
+def test_a_node_that_is_stopped_while_the_engine_hangs(place: Place) -> None:
+    """It ends in time, does not start without an engine, and runs anew what it ended itself."""
+    node = place.site.nodes[0]
+    task = place.create()
+    until(lambda: "at work" in (place.site.run_of(task)["log"] or ""), "it runs")
+    place.engine.send(signal.SIGSTOP)
+    began = time.monotonic()
+    assert node.end() == 0
+    assert time.monotonic() - began < 55, "the CLI waits for a minute"
+    began = time.monotonic()
+    assert node.start().ended_with() == 1
+    assert time.monotonic() - began < 40
+    assert "does not answer within 20 seconds" in node.output
+    assert "Traceback" not in node.output
+    place.engine.send(signal.SIGCONT)
+    place.gate.touch()
+    node.start()
+    assert place.ends(task)["status"] == "completed"
+    assert place.starts(place.site.run_of(task)["id"]) == 2
+    place.nothing_is_left()
+
+
+@pytest.mark.long
+def test_a_node_that_is_killed_while_the_engine_hangs(place: Place) -> None:
+    node = place.site.nodes[0]
+    task = place.create()
+    until(lambda: "at work" in (place.site.run_of(task)["log"] or ""), "it runs")
+    place.engine.send(signal.SIGSTOP)
+    node.kill()
+    node.start()
+    time.sleep(2.0)
+    place.engine.send(signal.SIGCONT)
+    until(lambda: place.site.root.node.list(is_online=True, per_page=10), "it is back")
+    place.gate.touch()
+    assert place.ends(task)["status"] == "completed"
+    assert place.starts(place.site.run_of(task)["id"]) == 1
     place.nothing_is_left()

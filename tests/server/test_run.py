@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vantage6.common.task_status import TaskStatus, task_status
 
 NOW = "2026-01-31T12:00:00.123456+00:00"
+LATER = "2026-01-31T12:00:01.000000+00:00"
 
 
 @dataclass
@@ -88,6 +89,22 @@ def test_a_claim_can_bring_the_algorithms_token(world: World) -> None:
     body = {"status": "completed", "finished_at": NOW}
     closed = world.node.request("PATCH", f"/run/{mine}?container_token=1", json=body)
     assert "container_token" not in closed.json()
+
+
+def test_a_run_can_be_claimed_on_condition_that_nobody_has(world: World) -> None:
+    _, (mine,) = world.task("pending")
+    claim = {"status": "active", "started_at": NOW}
+    path = f"/run/{mine}?container_token=1&from=pending"
+    first = world.node.request("PATCH", path, json=claim)
+    assert (first.status_code, first.json()["status"]) == (200, "active")
+    # The same once more, as when its answer was lost.
+    assert "container_token" in world.node.request("PATCH", path, json=claim).json()
+    other = world.node.request("PATCH", path, json={**claim, "started_at": LATER})
+    assert (other.status_code, other.json()) == (409, {"msg": f"Run id={mine} is active already"})
+    anew = world.node.request("PATCH", f"/run/{mine}", json={**claim, "started_at": LATER})
+    assert anew.status_code == 200
+    world.node.request("PATCH", f"/run/{mine}", json={"status": "completed", "finished_at": NOW})
+    assert world.node.request("PATCH", path, json=claim).status_code == 400
 
 
 def test_a_closed_run_takes_nothing_more(world: World) -> None:

@@ -65,6 +65,13 @@ def test_a_second_node_with_the_same_key_is_told_and_so_is_the_first(live: Live)
                 assert await second.until("duplicate_node") is None
                 assert (await first.until("node-online"))["id"] == 11
                 assert "duplicate_node" not in [event for event, _ in first.heard]
+                async with connected(live.url, token) as third:
+                    assert await third.until("duplicate_node") is None
+            # Only when nobody else is left, and the node is still there.
+            assert await first.until("duplicate_gone") is None
+            with pytest.raises(TimeoutError):
+                await first.until("duplicate_gone", seconds=0.3)
+            assert status_of(live, 11)[0] == "online"
         await eventually(live, 11, ("offline", []))
         async with connected(live.url, token) as again:
             await again.until("sync")

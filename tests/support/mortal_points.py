@@ -55,7 +55,7 @@ def _told_of_end(_: Any, message: dict[str, Any]) -> bool:
 
 #: A run goes through them in this order.
 NODE: dict[str, Point] = {
-    "offered": Point("reconciler:Reconciler._consider", "before"),
+    "offered": Point("reconciler:Reconciler.consider", "before"),
     "being accepted": Point("journal:Journal.accept", "before"),
     "accepted": Point("journal:Journal.accept", "after"),
     "prepared": Point("admission:Admission.prepare", "after"),

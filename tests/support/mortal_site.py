@@ -101,6 +101,12 @@ class Mortal:
         assert not self.orders.exists()
         self.pid = 0
 
+    def ended_with(self) -> int:
+        """Wait until it has ended by itself; gives its exit code."""
+        code = self._heard()
+        self.pid = 0
+        return code
+
     def stopped(self) -> None:
         """Wait until it has stopped as it was ordered."""
         until(
@@ -121,9 +127,7 @@ class Mortal:
     def end(self) -> int:
         """Stop it as an administrator would; gives its exit code."""
         os.kill(self.pid, signal.SIGTERM)
-        code = self._heard()
-        self.pid = 0
-        return code
+        return self.ended_with()
 
     def clear_away(self) -> None:
         """End whatever is left of it."""

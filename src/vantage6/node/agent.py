@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from vantage6.common.encryption import CryptorBase, DummyCryptor, RSACryptor
 from vantage6.common.sealing import Correspondence, KnownKeys, OwnKeys, SealError
 from vantage6.common.transport import backoff
+from vantage6.node.company import Company
 from vantage6.node.config import NodeConfig
 from vantage6.node.connection import (
     Connection,
@@ -98,6 +99,7 @@ class Agent:
         self._connection: Connection | None = None
         self._identity: Identity | None = None
         self._events: Events | None = None
+        self._company = Company()
 
     def stop(self) -> None:
         """Stop soon: runs are killed without being reported and start anew at the next start."""
@@ -163,7 +165,9 @@ class Agent:
                     "message": self._on_message,
                     "node-online": self._on_node_online,
                     "duplicate_node": self._on_duplicate,
+                    "duplicate_gone": self._on_duplicate_gone,
                 },
+                on_connecting=self._company.connecting,
                 verbose=config.debug.socketio,
             )
             stack.push_async_callback(events.close)
@@ -195,6 +199,7 @@ class Agent:
                 algorithm_env=config.algorithm_env,
                 whitelist=config.whitelist,
                 tunnels=self._tunnels,
+                company=self._company,
             )
             reconciler = self._reconciler = Reconciler(site, self._give_up)
             stack.push_async_callback(reconciler.close)
@@ -356,6 +361,7 @@ class Agent:
             self._list_all.set()
 
     async def _on_sync(self, _: Any) -> None:
+        self._company.greeted()
         if self._connection is not None:
             self._connection.server_is_back()
         self._list_all.set()
@@ -407,11 +413,18 @@ class Agent:
             await self._on_duplicate(event)
 
     async def _on_duplicate(self, _: Any) -> None:
+        self._company.met()
         log.critical(
-            "Another node is connected to the server with this node's API key: each run may be "
-            "executed twice. Stop one of them, or register a node of its own for it. (Right "
-            "after a crash of this machine the other one may be this node's own lost connection.)"
+            "Another node is connected to the server with this node's API key: chance decides "
+            "which of the two executes a run, and at a server of other software both may. Stop one "
+            "of them, or register a node of its own for it. (Right after a crash of this machine "
+            "the other one may be this node's own lost connection.)"
         )
+
+    async def _on_duplicate_gone(self, _: Any) -> None:
+        self._company.left()
+        self._list_all.set()
+        log.warning("The other node with this node's API key is gone from the server")
 
     async def _on_message(self, text: Any) -> None:
         log.debug("The server says: %s", text)

@@ -6,13 +6,13 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from uuid import UUID
 
-from vantage6.common.encryption import RSACryptor
-from vantage6.node import data_check
+from aiohttp import ClientConnectorCertificateError, ClientConnectorSSLError
+
+from vantage6.node import data_check, key_check
 from vantage6.node.config import Database, NodeConfig
 from vantage6.node.connection import (
     Connection,
@@ -22,26 +22,16 @@ from vantage6.node.connection import (
     ServerTrouble,
 )
 from vantage6.node.decisions import verify
+from vantage6.node.findings import Finding
 from vantage6.node.http import Http, NoAnswer
 from vantage6.node.journal import Journal, JournalError
 from vantage6.node.runtimes.base import Runtime, RuntimeUnavailable
 from vantage6.node.tunnels import Tunnel, TunnelDown, Tunnels
 
-_LITTLE_SPACE = 1024**3
+_LITTLE_SPACE, _NO_SPACE = 1024**3, 50 * 1024**2
+_FEW_FILES = 1000
 #: Seconds that two clocks may differ: tokens are valid from the second they are made.
 _SKEW = 60.0
-
-Level = Literal["ok", "warning", "error"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; ``remedy`` says what to do unless all is well."""
-
-    about: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 async def examine(config: NodeConfig, runtime: Runtime, *, running: bool) -> AsyncIterator[Finding]:
@@ -64,7 +54,7 @@ async def examine(config: NodeConfig, runtime: Runtime, *, running: bool) -> Asy
         yield _database(database, found)
     yield _policies(config)
     yield await _server(config)
-    async for finding in _login(config):
+    async for finding in _login(config, running=running):
         yield finding
 
 
@@ -75,14 +65,26 @@ def _folder(config: NodeConfig) -> Finding:
         there = there.parent
     if not os.access(there, os.W_OK):
         return Finding(
-            "state folder", "error", f"cannot write to {folder}", "chown it, or set state_dir"
+            "state folder",
+            "error",
+            f"cannot write to {folder}",
+            "chown it to the node's user, mount its disk writable, or set state_dir",
         )
-    free = shutil.disk_usage(there).free
-    if free < _LITTLE_SPACE:
+    free, files = shutil.disk_usage(there).free, os.statvfs(there)
+    if files.f_files and files.f_favail < _FEW_FILES:
         return Finding(
             "state folder",
-            "warning",
-            f"{free / 1024**2:.0f} MB are left on the disk of {folder}",
+            "error",
+            f"{files.f_favail} more files fit on the disk of {folder} (inodes)",
+            "remove files there: no run can begin before",
+        )
+    if free < _LITTLE_SPACE:
+        full = free < _NO_SPACE
+        return Finding(
+            "state folder",
+            "error" if full else "warning",
+            f"{free / 1024**2:.0f} MB are left on the disk of {folder}"
+            + (": no run can begin, and no result be kept" if full else ""),
             "make room: results are kept there until they are delivered",
         )
     return Finding("state folder", "ok", f"{folder}, {free / 1024**3:.1f} GB free")
@@ -107,7 +109,9 @@ def _journal(config: NodeConfig) -> Finding:
         with Journal(path) as journal:
             count = len(journal.entries())
     except JournalError as error:
-        return Finding("journal", "error", str(error), "see above")
+        remedy = "restore it from a backup; or, if no result is missed, move it away: runs that "
+        remedy += "the server still wants then start anew"
+        return Finding("journal", "error", str(error), remedy)
     return Finding("journal", "ok", f"{count} runs to be finished or delivered")
 
 
@@ -129,7 +133,7 @@ async def _runtime(config: NodeConfig, runtime: Runtime) -> Finding:
     try:
         await runtime.open()
     except RuntimeUnavailable as error:
-        remedy = "the message says what is missing"
+        remedy = f"once that is done: v6 node doctor -c {config.path}"
         if config.runtime == "process":
             remedy = "see docs/security/process-sandbox.md; process.sandbox: none does without"
         if config.runtime == "kubernetes":
@@ -171,7 +175,8 @@ async def _tunnel(tunnel: Tunnel) -> Finding:
 def _database(database: Database, found: data_check.Found) -> Finding:
     about = f"database {database.label}"
     if found.problem:
-        return Finding(about, "error", found.problem, "v6 node data check looks again")
+        remedy = "put that right in the configuration or at the database; v6 node data check looks "
+        return Finding(about, "error", found.problem, f"{remedy}again")
     if found.warnings:
         return Finding(about, "warning", "; ".join(found.warnings), "v6 node data check shows more")
     return Finding(about, "ok", f"{database.type}, {len(found.columns)} columns")
@@ -198,8 +203,7 @@ async def _server(config: NodeConfig) -> Finding:
             "server",
             "error",
             f"{config.api_url} does not answer: {error}",
-            "check server_url, port and api_path, the firewall, and outgoing_proxy or HTTPS_PROXY "
-            "if there is one",
+            _way_to_server(error),
         )
     finally:
         await http.close()
@@ -225,7 +229,54 @@ async def _server(config: NodeConfig) -> Finding:
     return Finding("server", "ok", f"{config.api_url} answers; the clocks agree")
 
 
-async def _login(config: NodeConfig) -> AsyncIterator[Finding]:
+async def _presence(connection: Connection, identity: Identity) -> Finding:
+    """Whether somebody else is this node, which does not run here."""
+    node = await connection.get(f"/node/{identity.node_id}", attempts=3)
+    if node.get("status") != "online":
+        return Finding("presence", "ok", "the server says that the node is offline, as it is here")
+    return Finding(
+        "presence",
+        "warning",
+        "the node does not run here, but the server says that it is online: another node uses this "
+        "API key (or this one ended less than a minute ago)",
+        "do not start this one: find the other and stop it, or register a node of its own",
+    )
+
+
+def _way_to_server(error: NoAnswer) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ClientConnectorCertificateError):
+        return (
+            "if the certificate is the site's own or the server's, set ca_file; if its name is "
+            "another one, set server_url to that; the message also tells if it has expired"
+        )
+    if isinstance(cause, ClientConnectorSSLError):
+        return "what listens there does not speak HTTPS: set server_url to http://, or correct port"
+    return (
+        "check server_url, port and api_path, the firewall, and outgoing_proxy or HTTPS_PROXY if "
+        "there is one"
+    )
+
+
+def _is_key(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def _login(config: NodeConfig, *, running: bool) -> AsyncIterator[Finding]:
+    if not _is_key(config.api_key.get_secret_value()):
+        yield Finding(
+            "API key",
+            "error",
+            "what is configured as api_key is no API key: these look like "
+            "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+            "copy it once more, whole: v6 node set-api-key",
+        )
+        return
+    identity: Identity | None = None
     try:
         async with Connection(
             config.base_url, config.api_url, config.api_key.get_secret_value()
@@ -237,44 +288,19 @@ async def _login(config: NodeConfig) -> AsyncIterator[Finding]:
                 "ok",
                 f"node '{identity.name}' of organization '{identity.organization_name}'",
             )
-            yield await _key(config, identity, connection)
+            if not running:
+                yield await _presence(connection, identity)
+            async for finding in key_check.check(config, identity, connection, running=running):
+                yield finding
     except (LoginRefused, Refused) as error:
-        yield Finding(
-            "API key", "error", str(error), "have the key reset, then: v6 node set-api-key"
-        )
+        if identity is None:
+            remedy = "have the key reset, then: v6 node set-api-key"
+            yield Finding("API key", "error", str(error), remedy)
+        else:
+            remedy = (
+                "what this node's role may see at the server was changed: ask its administrator"
+            )
+            yield Finding("encryption", "error", f"not looked at: {error}", remedy)
     except ServerTrouble as error:
-        yield Finding("API key", "error", f"not tried: {error}", "see 'server'")
-
-
-async def _key(config: NodeConfig, identity: Identity, connection: Connection) -> Finding:
-    about, enabled = "encryption", config.encryption.enabled
-    if identity.encrypted != enabled:
-        return Finding(
-            about,
-            "error",
-            f"the collaboration is {'' if identity.encrypted else 'not '}encrypted, but "
-            f"encryption.enabled is {str(enabled).lower()}",
-            f"set it to {str(identity.encrypted).lower()}",
-        )
-    if not enabled:
-        return Finding(about, "ok", "not encrypted, here and in the collaboration")
-    path = config.private_key
-    try:
-        cryptor = RSACryptor(path)
-    except (OSError, ValueError) as error:
-        return Finding(
-            about, "error", str(error), "v6 node create-private-key, or set encryption.private_key"
-        )
-    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        return Finding(about, "warning", f"others can read {path}", f"chmod 600 {path}")
-    organization = await connection.get(f"/organization/{identity.organization_id}", attempts=3)
-    stored = organization.get("public_key") or ""
-    if stored and not cryptor.verify_public_key(stored):
-        return Finding(
-            about,
-            "warning",
-            "the server has another public key; this node replaces it when it starts",
-            "make sure that this is the organization's key: what was encrypted for the other "
-            "one cannot be read with it",
-        )
-    return Finding(about, "ok", f"the key is {path}")
+        about = "API key" if identity is None else "encryption"
+        yield Finding(about, "error", f"not tried: {error}", "see 'server'")

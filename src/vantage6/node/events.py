@@ -40,6 +40,8 @@ class Events:
         Scheme, host and port of the server.
     handlers : mapping of str to Handler
         What to do on which event; ``sync`` comes after every connect, with None.
+    on_connecting : callable
+        Called before each attempt to connect.
     verbose : bool
         Log what the socket library does.
     """
@@ -50,8 +52,10 @@ class Events:
         url: str,
         handlers: Mapping[str, Handler],
         *,
+        on_connecting: Callable[[], None] = lambda: None,
         verbose: bool = False,
     ) -> None:
+        self._on_connecting = on_connecting
         self._connection = connection
         self._url = url
         self._handlers = handlers
@@ -119,6 +123,7 @@ class Events:
             )
             self._listen(client)
             self._client = client
+            self._on_connecting()
             try:
                 await _connect(client, self._url, token)
                 return await self._stay()

@@ -117,20 +117,36 @@ class Executions:
         else:
             work.ended = Ended(None, reason)
 
-    async def kill(self, work: Work, reason: str) -> None:
-        """Kill what a run started; a runtime that cannot is only complained about."""
+    async def kill(self, work: Work, reason: str) -> bool:
+        """Kill what a run started; a runtime that cannot is only complained about.
+
+        Returns
+        -------
+        bool
+            Whether nothing of it is left.
+        """
         if work.execution is None:
-            return
+            return True
         try:
             await asyncio.wait_for(work.execution.kill(reason), _KILL_PATIENCE)
+        except TimeoutError:
+            work.log.critical(
+                "The runtime has not ended it within %.0f s; it is to be ended as soon as the "
+                "runtime answers, by this node or its next start",
+                _KILL_PATIENCE,
+            )
+            return False
         except Exception:
             work.log.critical("The runtime could not kill it; look for what is left", exc_info=True)
+            return False
+        return True
 
     async def abandon(self, work: Work) -> None:
         """Kill what runs because the node stops, so that it is executed again afterwards."""
-        await self.kill(work, NODE_STOPPED)
+        over = await self.kill(work, NODE_STOPPED)
         ended = self._exit_on_disk(work)
-        if ended == killed(NODE_STOPPED):
+        # What is not over yet is, by that record, once the runtime answers.
+        if over and ended == killed(NODE_STOPPED):
             (self._site.folder(work) / "exit.json").unlink()
 
     async def _execute(self, work: Work, spec: RunSpec) -> None:

@@ -246,4 +246,9 @@ def _no_answer() -> Iterator[None]:
 
 
 def _describe(error: Exception) -> str:
+    certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if isinstance(error, aiohttp.ClientConnectorError) and not certificate:
+        # The library's own words end in the settings of its connection.
+        said = error.os_error.strerror or str(error.os_error)
+        return f"Cannot connect to {error.host}:{error.port}: {said}"
     return str(error) or type(error).__name__

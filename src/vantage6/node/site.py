@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from vantage6.common.task_status import TaskStatus
 from vantage6.node import outcome
+from vantage6.node.company import Company
 from vantage6.node.config import Policies, Whitelist
 from vantage6.node.connection import Connection, Identity, Refused
 from vantage6.node.data import Databases
@@ -68,6 +69,7 @@ class Site:
     guests: Guests = field(default_factory=Guests)
     whitelist: Whitelist | None = None
     tunnels: Tunnels = field(default_factory=Tunnels)
+    company: Company = field(default_factory=Company)
     refusal_pause: float = 300.0
     start_patience: float = START_PATIENCE
     engine_patience: float = ENGINE_PATIENCE

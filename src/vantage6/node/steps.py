@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from vantage6.common.task_status import FAILURES, TaskStatus
 from vantage6.common.tracing import accepted
@@ -21,6 +22,8 @@ from vantage6.node.slots import NestedTooDeeply
 from vantage6.node.times import now
 from vantage6.node.work import Step, Work, known
 
+#: The server's answer if somebody has begun a run already.
+_TAKEN = 409
 #: Bytes of what an algorithm said that the node's own log keeps, of each of its two streams.
 MAX_KEPT_WORDS = 1024**2
 
@@ -78,18 +81,44 @@ class Steps:
         work.on_subtask = slot.yield_
         work.started_at = now()
         try:
-            answer = await self._site.connection.call(
-                "PATCH",
-                f"/run/{work.run_id}",
-                params={"container_token": 1, "brief": 1, "announce": 1},
-                body={"status": TaskStatus.ACTIVE, "started_at": work.started_at},
-            )
+            answer = await self._ask_for(work)
             work.announced = "announced" in answer
             work.request_id = accepted(answer.get("request_id"))
             work.log.info("claimed; task %s, made by request %s", offer.task_id, work.request_id)
             work.token = answer.get("container_token") or await self._ask_token(offer)
         except Refused as error:
             await self._refused(work, f"the server does not let the run start: {error}")
+
+    async def _ask_for(self, work: Work) -> dict[str, Any]:
+        """Have the server give the run to this node, and to no other with the same API key.
+
+        Only a run that nobody began is taken without further ado. One that this node may have begun
+        itself, before it was killed, is begun anew if no other one is there.
+        """
+        company, body = self._site.company, {"status": TaskStatus.ACTIVE}
+        fresh = known(work.offer).status == TaskStatus.PENDING and known(work.entry).attempt == 1
+        while True:
+            params: dict[str, Any] = {"container_token": 1, "brief": 1, "announce": 1}
+            if fresh or not await company.alone():
+                params["from"] = TaskStatus.PENDING.value
+            try:
+                return await self._site.connection.call(
+                    "PATCH",
+                    f"/run/{work.run_id}",
+                    params=params,
+                    body={**body, "started_at": work.started_at},
+                )
+            except Refused as error:
+                if error.status_code != _TAKEN:
+                    raise
+            fresh = False
+            if not await company.alone():
+                work.log.critical(
+                    "Another node with this node's API key has begun it: it is left to that one, "
+                    "unless that goes away. Stop one of the two, or register a node of its own for "
+                    "it"
+                )
+                await company.until_alone()
 
     async def _ask_token(self, offer: Offer) -> str:
         """A run's token from a server that does not hand it out with the claim."""

@@ -156,7 +156,7 @@ class Sockets:
             return
         if session is None:
             return
-        others = self._newest.get(session.id) in self._sessions
+        others = self._others(session)
         self._sessions[sid] = session
         self._newest[session.id] = sid
         if session.kind is Kind.NODE:
@@ -166,10 +166,24 @@ class Sockets:
         label = "Node" if session.kind is Kind.NODE else "User"
         await self._say(session, f"{label} <{session.name}> joined room <", ">")
         if session.kind is Kind.NODE:
+            if others:
+                # Before it looks for open runs: some may be the other one's.
+                log.warning(
+                    "Node %r (id %s) is connected %d times with the same API key: each of them is "
+                    "told. Runs go to one of them only; all but one should be stopped",
+                    session.name,
+                    session.id,
+                    len(others) + 1,
+                )
+                await self._sio.emit("duplicate_node", to=sid, namespace=NAMESPACE)
             # Last: what is created while it looks for open runs must already reach its rooms.
             await self._sio.emit("sync", to=sid, namespace=NAMESPACE)
-            if others:
-                await self._sio.emit("duplicate_node", to=sid, namespace=NAMESPACE)
+
+    def _others(self, session: Connection) -> list[str]:
+        """Further connections of the same node."""
+        if session.kind is not Kind.NODE:
+            return []
+        return [sid for sid, each in self._sessions.items() if each.id == session.id]
 
     def _identify(self, header: str | None) -> Connection | None:
         token = self._services.tokens.verify(header)
@@ -195,8 +209,16 @@ class Sockets:
     async def disconnect(self, sid: str, *_: Any) -> None:
         """Forget a connection, and say that a node is gone if it was its newest."""
         session = self._sessions.pop(sid, None)
-        if session is None or self._newest.get(session.id) != sid:
+        if session is None:
             return
+        others = self._others(session)
+        if len(others) == 1 and not self._services.events.closing:
+            await self._sio.emit("duplicate_gone", to=others[0], namespace=NAMESPACE)
+        if self._newest.get(session.id) != sid:
+            return
+        if others:
+            self._newest[session.id] = others[-1]
+            return  # the node is still there
         del self._newest[session.id]
         if self._services.events.closing:
             return  # everybody goes: `Processes.leave` writes it down at once

@@ -75,6 +75,11 @@ def not_found(message: str) -> Refusal:
     return Refusal(HTTPStatus.NOT_FOUND, message)
 
 
+def conflict(message: str) -> Refusal:
+    """409: somebody else was first."""
+    return Refusal(HTTPStatus.CONFLICT, message)
+
+
 def lacks_permission() -> Refusal:
     """401 for whoever lacks a rule."""
     return unauthorized("You lack the permission to do that!")

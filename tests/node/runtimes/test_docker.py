@@ -23,6 +23,7 @@ import pytest
 
 from vantage6.node.runtimes.base import Ended, Mount, RuntimeUnavailable, StartFailed, UnknownImage
 from vantage6.node.runtimes.docker import DockerRuntime, Registry, Settings
+from vantage6.node.runtimes.docker.images import Images
 
 pytestmark = pytest.mark.anyio
 
@@ -546,3 +547,25 @@ async def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
     runtime = DockerRuntime("x", tmp_path, Settings(host=f"unix://{tmp_path}/no.sock"))
     with pytest.raises(RuntimeUnavailable, match=r"no\.sock cannot be used"):
         await runtime.open()
+
+
+async def test_whoever_only_looks_takes_nothing_from_a_node_that_runs(
+    make: Any, run: Any, client: docker.APIClient
+) -> None:
+    """As ``v6 node doctor`` does: what is kept ready for the next run stays."""
+    runtime = await make()
+    kept = own_containers(client, runtime)
+    looking = await make()
+    await looking.close()
+    assert own_containers(client, runtime) == kept != []
+    assert (await run("nothing", runtime=runtime)).ended == Ended(0)
+
+
+async def test_a_pull_without_progress_is_given_up(runtime: Any) -> None:
+    """The registry takes the connection, and says nothing."""
+    images = Images(runtime._engine, require_pull=True, pull_always=True, silence=1.5)
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        name = f"127.0.0.1:{registry.getsockname()[1]}/mute"
+        with pytest.raises(StartFailed, match="container engine does not answer") as failure:
+            await images.get(name)
+    assert "no progress" in str(failure.value.__cause__)

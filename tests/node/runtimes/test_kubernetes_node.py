@@ -15,6 +15,7 @@ from fake_cluster import FakeCluster, Pod, decoded, free_port
 from vantage6.node import doctor
 from vantage6.node.agent import Agent, Fatal
 from vantage6.node.config import NodeConfig
+from vantage6.node.findings import Finding
 from vantage6.node.main import make_runtime
 
 pytestmark = pytest.mark.anyio
@@ -162,7 +163,7 @@ async def test_a_node_whose_namespace_is_open_does_not_start(
         await asyncio.wait_for(Agent(config, make_runtime(config)).run(), 30)
 
 
-async def diagnose(config: NodeConfig) -> list[doctor.Finding]:
+async def diagnose(config: NodeConfig) -> list[Finding]:
     return [each async for each in doctor.examine(config, make_runtime(config), running=False)]
 
 

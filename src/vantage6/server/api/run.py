@@ -25,7 +25,7 @@ from vantage6.server.model.text_bytes import text_bytes
 from vantage6.server.payloads.cutting import LongText
 from vantage6.server.payloads.intake import claim, keep_apart
 from vantage6.server.payloads.long_texts import WithResult, long_text
-from vantage6.web.errors import bad_request, not_found, unauthorized
+from vantage6.web.errors import bad_request, conflict, not_found, unauthorized
 from vantage6.web.links import Links
 from vantage6.web.pagination import AnyRow, AnySelect, Heavy, Paged
 from vantage6.web.parameters import Body, Flag, Include, Moment, at_once
@@ -354,6 +354,14 @@ async def update_run(
     brief: Annotated[
         Flag, Query(description="Answer with the run's state only, not with its input and log")
     ] = False,
+    origin: Annotated[
+        str | None,
+        Query(
+            alias="from",
+            description="The status that the run must have; 409 if it has another. The same "
+            "`started_at` once more is the same request, whose answer was lost",
+        ),
+    ] = None,
 ) -> JSON:
     """A node proposes a change of its run; the server accepts or refuses it."""
     if body.result is not None:
@@ -363,7 +371,7 @@ async def update_run(
             body.result = await keep_apart(call, result)
         elif isinstance(result, LongText):
             body.result = result.whole()
-    wanted = _Wanted(container_token_wanted, announce, brief)
+    wanted = _Wanted(container_token_wanted, announce, brief, origin)
     return await run_in_threadpool(_update, call, id_, body, wanted)
 
 
@@ -374,6 +382,14 @@ class _Wanted:
     container_token: bool
     announce: bool
     brief: bool
+    origin: str | None
+
+
+def _taken(run: LockedRun, body: RunChange, origin: str) -> bool:
+    """Whether a run has left the state that it must have, by another request than this one."""
+    if run.closed or run.status == origin:
+        return False
+    return body.started_at is None or run.started_at != body.started_at
 
 
 def _update(call: Call, id_: int, body: RunChange, wanted: _Wanted) -> JSON:
@@ -387,6 +403,8 @@ def _update(call: Call, id_: int, body: RunChange, wanted: _Wanted) -> JSON:
             caller.collaboration_id,
         ):
             raise unauthorized("This is not your algorithm run to PATCH!")
+        if wanted.origin is not None and _taken(locked, body, wanted.origin):
+            raise conflict(f"Run id={id_} is {locked.status} already")
         try:
             run = propose(work, locked, Proposal(**dict(body)))
         except TransitionError as error:

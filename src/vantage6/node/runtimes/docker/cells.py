@@ -27,6 +27,7 @@ from docker.errors import DockerException, ImageNotFound
 from docker.types import Mount, Ulimit
 
 from vantage6.common.addresses import Target
+from vantage6.common.transport import backoff
 from vantage6.node.runtimes.base import RuntimeUnavailable, StartFailed
 from vantage6.node.runtimes.docker import holder
 from vantage6.node.runtimes.docker.engine import (
@@ -52,6 +53,11 @@ _NOBODY = 65534
 _IMAGE = "vantage6-helper"
 #: Seconds until the next cell is made, so that it takes no time from the run that began.
 _REST = 0.5
+#: Seconds that anything waits for a container to be removed, and for an engine when the node ends.
+_REMOVAL_SECONDS, _CLOSE_SECONDS = 30.0, 5.0
+#: Seconds for the engine to try the first cell.
+_OPEN_SECONDS = 300.0
+_LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,8 @@ class Cells:
         self._doors = tuple(doors)
         self._image = ""
         self._spare: asyncio.Task[Cell] | None = None
-        #: Containers that could not be removed.
-        self._left: set[str] = set()
+        #: Containers that are being removed, and whether the engine has answered to that.
+        self._removals: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._closing = asyncio.Event()
 
     async def open(self) -> None:
@@ -140,8 +146,14 @@ class Cells:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         try:
-            self._image = await self._engine.call(self._import_image)
-            cell = await self._make()
+            async with asyncio.timeout(_OPEN_SECONDS):
+                self._image = await self._engine.call(self._import_image)
+                cell = await self._make()
+        except TimeoutError as error:
+            raise RuntimeUnavailable(
+                "The container engine answers questions, but starts no container within "
+                f"{_OPEN_SECONDS:.0f} seconds. Restart it; its log may say why"
+            ) from error
         except (StartFailed, *Unreachable) as error:
             raise RuntimeUnavailable(
                 f"The container engine cannot run the node's helper: {words(error)}"
@@ -149,15 +161,22 @@ class Cells:
         self._spare = asyncio.ensure_future(_given(cell))
 
     async def close(self) -> None:
-        """Remove what waits for a run."""
+        """Remove what waits for a run; what an engine that hangs still has, the next start does."""
         self._closing.set()
         spare, self._spare = self._spare, None
         if spare is not None:
             # Not cancelled: what a thread is making then would be left behind.
-            outcome = (await asyncio.gather(spare, return_exceptions=True))[0]
-            if isinstance(outcome, Cell):
-                await self.discard(outcome)
-        await self._remove_what_is_left()
+            await asyncio.wait({spare}, timeout=_CLOSE_SECONDS)
+            if spare.done() and spare.exception() is None:
+                await self.discard(spare.result())
+        removals = {container: removal for container, (removal, _) in self._removals.items()}
+        if removals:
+            await asyncio.wait(removals.values(), timeout=_CLOSE_SECONDS)
+        for container, removal in removals.items():
+            if removal.done():
+                continue
+            log.error("Container %s is left to the next start of the node", container[:12])
+            removal.cancel()
 
     async def take(self) -> Cell:
         """A cell for a run.
@@ -180,6 +199,13 @@ class Cells:
             self._spare = asyncio.ensure_future(self._make_later())
             self._spare.add_done_callback(_look_at)
 
+    def keeps(self, container: str) -> bool:
+        """Whether a container is kept ready for the next run."""
+        spare = self._spare
+        if spare is None or not spare.done() or spare.exception() is not None:
+            return False
+        return spare.result().container == container
+
     async def reopen(self, network: str, doors: Sequence[Door]) -> Cell:
         """Open the proxy's port and doors again in a network that has lost its node.
 
@@ -198,23 +224,60 @@ class Cells:
     async def remove(self, container: str) -> None:
         """Remove a container with all that belongs to it; one that is gone is no fault.
 
-        What cannot be removed now, by an engine that is away, is when the next cell is made, or the
-        node stops.
-        """
-        self._left.discard(container)
-        try:
-            await self._engine.call(self._remove, container)
-        except Unreachable as error:
-            if not is_gone(error):
-                log.error("Container %s cannot be removed yet: %s", container[:12], words(error))
-                self._left.add(container)
+        What cannot be removed now, by an engine that is away or hangs, is as soon as it can.
 
-    def _remove(self, container: str) -> None:
-        api = self._engine.api
+        Parameters
+        ----------
+        container : str
+            Its id, or a name that no other container can have until it is removed.
+        """
+        if container not in self._removals:
+            self._begin_removal(container)
+        _, answered = self._removals[container]
+        patience = _CLOSE_SECONDS if self._closing.is_set() else _REMOVAL_SECONDS
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answered.wait(), patience)
+
+    def _begin_removal(self, container: str) -> None:
+        answered = asyncio.Event()
+        removal = asyncio.ensure_future(self._see_to_removal(container, answered))
+        self._removals[container] = removal, answered
+
+        def over(_: object) -> None:
+            del self._removals[container]
+            answered.set()
+
+        removal.add_done_callback(over)
+
+    async def _see_to_removal(self, container: str, answered: asyncio.Event) -> None:
         network = ""
-        if self._services:
-            network = str(api.inspect_container(container)["HostConfig"]["NetworkMode"])
-        api.remove_container(container, v=True, force=True)
+        for attempt, pause in enumerate(backoff(first=1.0, ceiling=_LONGEST_PAUSE)):
+            try:
+                if self._services and not network:
+                    network = await self._engine.call(self._network_of, container)
+                await self._engine.call(self._remove, container, network)
+            except Unreachable as error:
+                if is_gone(error):
+                    return
+                if attempt == 0:
+                    said = words(error)
+                    log.error("Container %s cannot be removed yet: %s", container[:12], said)
+                answered.set()
+            else:
+                return
+            await asyncio.sleep(pause)
+
+    def _network_of(self, container: str) -> str:
+        found = self._engine.api.inspect_container(container)
+        return str(found["HostConfig"]["NetworkMode"])
+
+    def _remove(self, container: str, network: str) -> None:
+        api = self._engine.patient
+        try:
+            api.remove_container(container, v=True, force=True)
+        except DockerException as error:
+            if not (network and is_gone(error)):
+                raise
         if network.startswith(f"{self._prefix}-"):
             for service in self._services.values():
                 with contextlib.suppress(DockerException):  # it may have gone
@@ -225,12 +288,7 @@ class Cells:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _REST)
             raise StartFailed("the node is stopping")
-        await self._remove_what_is_left()
         return await self._make()
-
-    async def _remove_what_is_left(self) -> None:
-        for container in tuple(self._left):
-            await self.remove(container)
 
     async def _make(self, doors: Sequence[Door] | None = None, network: str | None = None) -> Cell:
         if doors is None:
@@ -247,12 +305,11 @@ class Cells:
                 container = await self._engine.call(self._create, token, path, doors, network)
                 if self._services and network is None:
                     await self._engine.call(self._join_services, container)
-                await self._engine.call(self._engine.api.start, container)
-                async with asyncio.timeout(_START_SECONDS):
-                    listener, *others = await _receive(waiting, 1 + len(doors))
+                await self._engine.call(self._engine.patient.start, container)
+                listener, *others = await _given_by(waiting, 1 + len(doors))
                 targets = [door.target for door in doors]
                 return Cell(container, listener, dict(zip(targets, others, strict=True)))
-            except (*Unreachable, OSError, TimeoutError) as error:
+            except (*Unreachable, OSError) as error:
                 said = await self._last_words(container)
                 await self.remove(container or f"{self._prefix}-{token}-helper")
                 raise StartFailed(
@@ -282,7 +339,7 @@ class Cells:
             sysctls=_FIRST_FREE_PORT if doors and network is None else None,
         )
         places = [f"127.0.0.1:{PROXY_PORT}", *(f"{door.address}:{door.port}" for door in doors)]
-        made = self._engine.api.create_container(
+        made = self._engine.patient.create_container(
             self._image,
             command=[
                 os.path.realpath(sys.executable),
@@ -310,13 +367,13 @@ class Cells:
         try:
             self._engine.api.inspect_image(name)
         except ImageNotFound:
-            self._engine.api.import_image_from_data(content, repository=name)
+            self._engine.patient.import_image_from_data(content, repository=name)
         return name
 
     def _network(self, token: str) -> str:
         """A network for one run and the services, in which the machine itself has no address."""
         name = f"{self._prefix}-{token}-net"
-        self._engine.api.create_network(
+        self._engine.patient.create_network(
             name,
             driver="bridge",
             internal=True,
@@ -326,7 +383,7 @@ class Cells:
         return name
 
     def _join_services(self, container: str) -> None:
-        api = self._engine.api
+        api = self._engine.patient
         mode = api.inspect_container(container)["HostConfig"]["NetworkMode"]
         for alias, service in self._services.items():
             try:
@@ -351,6 +408,15 @@ def _bind(waiting: socket.socket, folder: Path, name: str) -> None:
         waiting.bind(f"/proc/self/fd/{descriptor}/{name}")
     finally:
         os.close(descriptor)
+
+
+async def _given_by(waiting: socket.socket, number: int) -> list[socket.socket]:
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            return await _receive(waiting, number)
+    except TimeoutError:
+        said = f"its helper has not opened the proxy's port within {_START_SECONDS:.0f} seconds"
+        raise OSError(said) from None
 
 
 async def _receive(waiting: socket.socket, number: int) -> list[socket.socket]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import resource
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import docker
 import requests
@@ -24,9 +25,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-#: Seconds until an engine that does not answer counts as away; pulling a layer may take long.
-_TIMEOUT = 600
-_THREADS = 16
+#: Seconds until an engine that does not answer a question, or an order to kill, counts as away.
+#: What a healthy one answers in milliseconds takes seconds on a machine that is out of breath.
+_ANSWER_SECONDS = 20
 _MOST_WORDS = 300
 #: Of one user in all containers; what one run may start is bounded otherwise.
 _MOST_PROCESSES = 32768
@@ -47,6 +48,12 @@ class Engine:
 
     Attributes
     ----------
+    api : docker.APIClient
+        Its calls that are answered soon: questions, and orders to kill. A limit of time holds.
+    patient : docker.APIClient
+        Its calls that may take long and must not be given up half-way: what makes, starts and
+        removes. They end when the engine answers, or ends. Whoever waits decides how long, and
+        sees to what comes of them later.
     kernel_calls : str
         Option by which a container gets the filter of kernel calls. Known once it is open.
     rootless : bool
@@ -61,15 +68,22 @@ class Engine:
         self.kernel_calls = ""
         self.rootless = False
         self.podman = False
-        self._client: docker.APIClient | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._clients: tuple[docker.APIClient, docker.APIClient] | None = None
 
     @property
     def api(self) -> docker.APIClient:
-        """The engine's calls."""
-        if self._client is None:
+        """The engine's calls that are answered soon."""
+        return self._opened()[0]
+
+    @property
+    def patient(self) -> docker.APIClient:
+        """The engine's calls that may take long."""
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[docker.APIClient, docker.APIClient]:
+        if self._clients is None:
             raise RuntimeUnavailable("The container engine has not been opened")
-        return self._client
+        return self._clients
 
     async def open(self) -> None:
         """Connect.
@@ -79,14 +93,18 @@ class Engine:
         RuntimeUnavailable
             If there is no engine, or it cannot keep the limits of runs.
         """
-        self._threads = ThreadPoolExecutor(_THREADS, "engine")
         try:
-            client = await asyncio.to_thread(self._connect)
-            self._client = client
-            info = await self.call(client.info)
-            version = await self.call(client.version)
+            self._clients = await self.call(self._connect)
+            info = await self.call(self.api.info)
+            version = await self.call(self.api.version)
         except Unreachable as error:
             self.close()
+            if is_silent(error):
+                raise RuntimeUnavailable(
+                    f"The container engine at {self.host} does not answer within {_ANSWER_SECONDS} "
+                    "seconds: it hangs, or the machine is overloaded. Restart the engine; its log "
+                    "may say why"
+                ) from error
             raise RuntimeUnavailable(
                 f"The container engine at {self.host} cannot be used: {error}. Start it, let this "
                 "user use its socket, or set docker.host"
@@ -132,30 +150,57 @@ class Engine:
 
     def close(self) -> None:
         """Disconnect."""
-        client, self._client = self._client, None
-        threads, self._threads = self._threads, None
-        if client is not None:
+        clients, self._clients = self._clients, None
+        for client in clients or ():
             client.close()
-        if threads is not None:
-            threads.shutdown(wait=False)
 
     async def call(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make one of the engine's calls without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: action(*args, **kwargs))
+        """Make one of the engine's calls without holding up the event loop, or the node's end.
 
-    def _connect(self) -> docker.APIClient:
+        In a thread of its own: calls that an engine which hangs does not answer are in nobody's
+        way.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: Exception | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(cast(T, result))
+            else:
+                answer.set_exception(error)
+
+        def work() -> None:
+            result: T | None = None
+            problem: Exception | None = None
+            try:
+                result = action(*args, **kwargs)
+            except Exception as error:
+                problem = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended with the node
+                loop.call_soon_threadsafe(settle, result, problem)
+
+        threading.Thread(target=work, name="engine", daemon=True).start()
+        return await answer
+
+    def _connect(self) -> tuple[docker.APIClient, docker.APIClient]:
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_ANSWER_SECONDS)
             try:
                 # The library would leave its own socket open when there is nobody.
                 probe.connect(self.host.removeprefix("unix://"))
             except OSError as error:
                 raise DockerException(error.strerror or str(error)) from error
-        return docker.APIClient(base_url=self.host, version="auto", timeout=_TIMEOUT)
+        quick = docker.APIClient(base_url=self.host, version="auto", timeout=_ANSWER_SECONDS)
+        version = quick.api_version
+        return quick, docker.APIClient(base_url=self.host, version=version, timeout=None)
 
 
 def words(error: Exception) -> str:
     """What the engine says about a failure, on one line without addresses of its own."""
+    if is_silent(error):
+        return "the container engine does not answer"
     text = str(error.explanation if isinstance(error, APIError) else error)
     text = re.sub(r"\s+", " ", text).strip()
     # Everything before is the way the refusal took through the engine's parts.
@@ -176,6 +221,15 @@ def is_away(error: BaseException | None) -> bool:
         | requests.exceptions.Timeout
         | requests.exceptions.ChunkedEncodingError,
     )
+
+
+def is_silent(error: BaseException | None) -> bool:
+    """Whether a call failed because the engine, which is there, did not answer in time."""
+    while error is not None:
+        if isinstance(error, requests.exceptions.Timeout | TimeoutError):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
 
 
 def container_options(

@@ -14,15 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docker.errors import DockerException
 from docker.utils.socket import frames_iter
 
 from vantage6.common.addresses import Target
 from vantage6.node.runtimes import exit_codes, files
 from vantage6.node.runtimes.base import Ended, Limits, killed
 from vantage6.node.runtimes.docker.cells import Cell, Cells
-from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
+from vantage6.node.runtimes.docker.engine import (
+    Engine,
+    Unreachable,
+    is_away,
+    is_gone,
+    is_silent,
+    words,
+)
 from vantage6.node.runtimes.docker.memory import lost_a_process
+from vantage6.node.runtimes.sandbox.request import SandboxError
 from vantage6.node.runtimes.sandbox.wording import duration, size
 
 log = logging.getLogger(__name__)
@@ -77,8 +84,7 @@ class DockerExecution:
         self._cells = cells
         self._container = container
         self._cell = cell
-        #: What to remove at the end, in this order: whoever has joined another's network before
-        #: that one, as Podman insists.
+        #: All its containers, each before the one whose network it shares: Podman insists on that.
         self._containers = [container.id, *([cell.container] if cell else [])]
         self._forget = forget
         self._verdict: Ended | None = None
@@ -87,6 +93,7 @@ class DockerExecution:
         self._logs_end = asyncio.Event()
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
 
     def begin(self, said: Iterator[tuple[int, bytes]], *, network: str = "") -> None:
         """Keep the log, and watch the container until its end.
@@ -136,27 +143,62 @@ class DockerExecution:
     async def _end(self, verdict: Ended) -> None:
         if self._life is None:
             return
-        if self._verdict is None and not self._ended.done():
-            self._verdict = verdict
-            await self._kill()
+        self._settle(verdict)
         await asyncio.shield(self._life)
 
+    def _settle(self, verdict: Ended) -> None:
+        """Have it end, and with that verdict; unless it ends with another one already."""
+        if self._verdict is None and not self._ended.done():
+            self._verdict = verdict
+            # Not part of what decided it: an engine that hangs must not hold that up.
+            self._killing = asyncio.create_task(self._kill(), name=f"end of run {self.run_id}")
+
     async def _kill(self) -> None:
+        """Kill the container, however long its engine does not answer."""
+        # On record before anything else: the engine may obey after the node has ended.
+        await asyncio.to_thread(self._note, self._verdict)
+        told = False
+        while True:
+            try:
+                await self._engine.call(self._engine.api.kill, self._container.id)
+            except Unreachable as error:
+                if is_gone(error):
+                    return
+                if not is_away(error):
+                    # It may just have ended. Otherwise removing it ends it too.
+                    log.debug("Run %s cannot be killed: %s", self.run_id, words(error))
+                    await self._cells.remove(self._container.id)
+                    return
+                if not told:
+                    log.error(
+                        "Run %s is to be ended, but the container engine does not answer: its "
+                        "container is killed as soon as it does",
+                        self.run_id,
+                    )
+                    told = True
+            else:
+                return
+            await asyncio.sleep(_AGAIN)
+
+    def _note(self, ended: Ended | None) -> None:
+        """Put the end on record, unless it is to have none or the node has forgotten the run."""
+        if ended is None or ended is _ABANDONED:
+            return
         try:
-            await self._engine.call(self._engine.api.kill, self._container.id)
-        except DockerException as error:
-            # It may just have ended. Otherwise removing it, which comes next, ends it too.
-            log.debug("Run %s cannot be killed: %s", self.run_id, words(error))
-            if not is_gone(error):
-                await self._cells.remove(self._container.id)
+            files.write_exit(self._container.folder, ended)
+        except (OSError, SandboxError) as error:
+            # A full disk: the node can still be told.
+            log.error("The end of run %s cannot be noted: %s", self.run_id, error)
 
     async def _live(self) -> None:
         guard = asyncio.create_task(self._guard())
         try:
             state = await self._over()
         finally:
-            guard.cancel()
-            await asyncio.gather(guard, return_exceptions=True)
+            helpers = [each for each in (guard, self._killing) if each is not None]
+            for each in helpers:
+                each.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._logs_end.wait(), _LOG_SECONDS)
         ended = await asyncio.to_thread(self._conclude, state)
@@ -170,13 +212,14 @@ class DockerExecution:
         api = self._engine.api
         while True:
             try:
-                await _in_thread(api.wait, self._container.id, timeout=None)
+                await self._engine.call(api.wait, self._container.id, timeout=None)
                 found = await self._engine.call(api.inspect_container, self._container.id)
             except Unreachable as error:
                 if is_gone(error):
                     return None
                 log.warning("The engine does not answer (run %s): %s", self.run_id, words(error))
-                self._engine_was_away = True
+                # Containers outlast an engine that hangs, but not always one that ends.
+                self._engine_was_away |= not is_silent(error)
                 await asyncio.sleep(_AGAIN)
                 continue
             state: dict[str, Any] = found["State"]
@@ -199,9 +242,7 @@ class DockerExecution:
                     log.debug("Run %s cannot be measured: %s", self.run_id, error)
                     continue
             if excess:
-                if self._verdict is None:
-                    self._verdict = Ended(None, excess)
-                await self._kill()
+                self._settle(Ended(None, excess))
                 return
 
     async def _excess(self) -> str:
@@ -219,6 +260,9 @@ class DockerExecution:
 
     def _conclude(self, state: dict[str, Any] | None) -> Ended:
         folder, limits = self._container.folder, self._container.limits
+        if self._verdict is not None and not folder.is_dir():
+            # Killed while the engine hung: the node has reported that, and forgotten the run.
+            return self._verdict
         files.take_back(folder)
         written = files.written(folder)
         if written > limits.output_size:
@@ -228,11 +272,7 @@ class DockerExecution:
         ended = self._verdict or judge(state, written, limits)
         if self._engine_was_away and self._verdict is None and _was_killed(state):
             ended = Ended(None, "the container engine ended while it ran, and it with the engine")
-        try:
-            files.write_exit(folder, ended)
-        except OSError:
-            # A full disk: the node can still be told.
-            log.exception("The end of run %s cannot be noted", self.run_id)
+        self._note(ended)
         return ended
 
 
@@ -307,30 +347,3 @@ def close_stream(stream: Any) -> None:
     for part in (response, stream, below):
         if part is not None:
             part.close()
-
-
-async def _in_thread(action: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Make a call that lasts, in a thread of its own that does not hold up the node's end."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(result)
-        else:
-            answer.set_exception(error)
-
-    def work() -> None:
-        result: Any = None
-        problem: Exception | None = None
-        try:
-            result = action(*args, **kwargs)
-        except Exception as error:
-            problem = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended with the node
-            loop.call_soon_threadsafe(settle, result, problem)
-
-    threading.Thread(target=work, daemon=True).start()
-    return await answer

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from docker.errors import APIError, DockerException
 from docker.utils import parse_repository_tag
+from requests.exceptions import Timeout
 
 from vantage6.node.runtimes.base import StartFailed, UnknownImage
 from vantage6.node.runtimes.docker.engine import Engine, Unreachable, is_gone, words
 from vantage6.node.runtimes.docker.settings import Registry
 
 log = logging.getLogger(__name__)
+
+#: Seconds without a word of progress after which a pull counts as stuck; and between two looks.
+_SILENCE, _LOOK = 600.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,19 @@ class Images:
         Whether a local copy is no substitute for one that cannot be pulled.
     pull_always : bool
         Whether to pull even if there is a local copy.
+    silence : float
+        Seconds without a word of progress after which a pull counts as stuck.
     """
 
-    def __init__(self, engine: Engine, *, require_pull: bool, pull_always: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        require_pull: bool,
+        pull_always: bool,
+        silence: float = _SILENCE,
+    ) -> None:
+        self._silence = silence
         self._engine = engine
         self._require_pull = require_pull
         self._pull_always = pull_always
@@ -50,7 +65,7 @@ class Images:
         for login in registries:
             try:
                 await self._engine.call(
-                    self._engine.api.login,
+                    self._engine.patient.login,
                     login.username,
                     password=login.password,
                     registry=login.registry,
@@ -98,7 +113,7 @@ class Images:
 
     async def _do_pull(self, name: str) -> None:
         try:
-            problem = await self._engine.call(self._download, name)
+            problem = await self._watched(name)
         except APIError as error:
             problem = words(error)
         except (*Unreachable, ValueError) as error:
@@ -106,11 +121,28 @@ class Images:
         if problem is not None:
             raise UnknownImage(f"The image {name} cannot be pulled: {problem}")
 
-    def _download(self, name: str) -> str | None:
+    async def _watched(self, name: str) -> str | None:
+        """Pull for as long as the engine tells of progress; gives what went wrong."""
+        heard = time.monotonic()
+
+        def hear() -> None:
+            nonlocal heard
+            heard = time.monotonic()
+
+        pulling = asyncio.ensure_future(self._engine.call(self._download, name, hear))
+        while not pulling.done():
+            await asyncio.wait({pulling}, timeout=_LOOK)
+            if time.monotonic() - heard > self._silence:
+                pulling.cancel()
+                raise Timeout(f"no progress with {name} for {self._silence:.0f} seconds")
+        return await pulling
+
+    def _download(self, name: str, hear: Callable[[], None]) -> str | None:
         repository, tag = parse_repository_tag(name)
-        for line in self._engine.api.pull(
+        for line in self._engine.patient.pull(
             repository, tag=tag or "latest", stream=True, decode=True
         ):
+            hear()
             if "error" in line:
                 return str(line["error"])
         return None

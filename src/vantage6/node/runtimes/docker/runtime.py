@@ -6,13 +6,14 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from docker.errors import APIError
 
+from vantage6.common.transport import backoff
 from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import (
     Execution,
@@ -47,6 +48,13 @@ from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
 log = logging.getLogger(__name__)
 
 _CONFLICT = 409
+#: Seconds after which the node's log tells that a start takes long.
+_SLOW_START = 60.0
+#: Seconds that a kill waits for a start that it cuts short, and the node's end for all that runs.
+_UNDO_SECONDS, _CLOSE_SECONDS = 5.0, 10.0
+_LONGEST_PAUSE = 10.0
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class DockerRuntime:
@@ -84,6 +92,8 @@ class DockerRuntime:
             self._doors,
         )
         self._executions: set[DockerExecution] = set()
+        #: Runs whose start was cut short, until nothing is left of it.
+        self._undoing: dict[int, asyncio.Task[None]] = {}
         self._reports: set[asyncio.Task[None]] = set()
         self._memory = MemoryWatch(self._engine, f"node={node}", self._out_of_memory)
 
@@ -103,7 +113,6 @@ class DockerRuntime:
                     "Podman does not hand out graphics processors by Docker's requests; use "
                     "Docker, or turn off algorithm_device_requests.gpu"
                 )
-            await self._remove_idle_helpers()
             await self._images.log_in(self._settings.registries)
             await self._cells.open()
             self._memory.open()
@@ -114,9 +123,21 @@ class DockerRuntime:
     async def close(self) -> None:
         """Kill whatever still runs and leave nothing behind.
 
-        The runs have no end on record: a node that starts again runs them anew.
+        The runs have no end on record: a node that starts again runs them anew. What an engine
+        that hangs does not end is found, and ended, by the next start.
         """
-        await asyncio.gather(*(execution.abandon() for execution in tuple(self._executions)))
+        ends = [asyncio.ensure_future(each.abandon()) for each in tuple(self._executions)]
+        if ends or self._undoing:
+            await asyncio.wait({*ends, *self._undoing.values()}, timeout=_CLOSE_SECONDS)
+        left = sorted({*self._undoing, *(each.run_id for each in self._executions)})
+        if left:
+            log.error(
+                "The container engine does not answer; what is left there is seen to at the next "
+                "start: runs %s",
+                ", ".join(map(str, left)),
+            )
+        for end in (*ends, *self._undoing.values()):
+            end.cancel()
         await self._cells.close()
         self._memory.close()
         self._engine.close()
@@ -153,31 +174,50 @@ class DockerRuntime:
                 "one, such as CMD python -c 'from vantage6.algorithm.tools.wrap import "
                 "wrap_algorithm; wrap_algorithm()'"
             )
+        if spec.run_id in self._undoing:
+            # It must not meet what the engine may yet start of an earlier attempt.
+            raise RuntimeAway("the container engine does not answer")
         starting = asyncio.ensure_future(self._start(spec, image))
         try:
+            done, _ = await asyncio.wait({starting}, timeout=_SLOW_START)
+            if not done:
+                log.warning(
+                    "Run %s: the container engine has not started it for %.0f s; waiting on",
+                    spec.run_id,
+                    _SLOW_START,
+                )
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # What has been begun is ended by the book: half of it may be under way in a thread.
-            outcome = (await asyncio.gather(starting, return_exceptions=True))[0]
-            if isinstance(outcome, DockerExecution):
-                await outcome.abandon()
-                if outcome.proxy_socket is not None:
-                    outcome.proxy_socket.close()
-                for door in outcome.doors.values():
-                    door.close()
+            undoing = asyncio.ensure_future(self._undo(starting))
+            self._undoing[spec.run_id] = undoing
+            undoing.add_done_callback(lambda _: self._undoing.pop(spec.run_id, None))
+            # Not longer: whoever kills a run need not wait for an engine that hangs.
+            await asyncio.wait({undoing}, timeout=_UNDO_SECONDS)
             raise
         finally:
             self._cells.prepare_soon()
+
+    async def _undo(self, starting: asyncio.Task[DockerExecution]) -> None:
+        """End by the book what has been begun: half of it may be under way in a thread."""
+        outcome = (await asyncio.gather(starting, return_exceptions=True))[0]
+        if isinstance(outcome, DockerExecution):
+            await outcome.abandon()
+            if outcome.proxy_socket is not None:
+                outcome.proxy_socket.close()
+            for door in outcome.doors.values():
+                door.close()
 
     async def running(self) -> AsyncIterator[Execution]:
         """Executions that outlived an earlier process of this node.
 
         For those that ended meanwhile, the end is put on record and nothing else is done.
         """
-        for found in await self._list(container.ALGORITHM):
-            execution = await self._adopt(found)
+        # Not when it is opened: whoever only looks must not take them from a node that runs.
+        await self._until_answered(self._remove_idle_helpers)
+        for found in await self._until_answered(self._list, container.ALGORITHM):
+            holder = await self._until_answered(self._holder_of, found["Id"])
+            execution = await self._until_answered(self._adopt, found)
             if execution is None:
-                holder = await self._holder(found)
                 await self._cells.remove(found["Id"])
                 if holder:
                     await self._cells.remove(holder)
@@ -216,23 +256,25 @@ class DockerRuntime:
             # The engine names a container by the beginning of its id.
             hosts = hosts_file(doors, cell.container[:12])
             await asyncio.to_thread(files.write_hosts, spec.folder, hosts)
-            made, stream = await self._engine.call(self._create_and_start, options)
-        except (StartFailed, *Unreachable) as error:
-            await self._cells.remove(made or container.name_of(self._node, spec.run_id))
+            made = await self._engine.call(self._create, options)
+            stream = await self._engine.call(self._start_attached, made)
+            execution = DockerExecution(
+                self._engine,
+                self._cells,
+                Container(made, spec.run_id, spec.folder, spec.limits, time.monotonic()),
+                cell,
+                self._executions.discard,
+            )
+            execution.begin(attached(stream))
+        except (StartFailed, OSError, *Unreachable) as error:
+            if made:
+                await self._cells.remove(made)
             await self._cells.discard(cell)
             await asyncio.to_thread(files.take_back, spec.folder)
             if isinstance(error, StartFailed):
                 raise
             raise StartFailed(self._refusal(spec, words(error))) from error
-        execution = DockerExecution(
-            self._engine,
-            self._cells,
-            Container(made, spec.run_id, spec.folder, spec.limits, time.monotonic()),
-            cell,
-            self._executions.discard,
-        )
         self._executions.add(execution)
-        execution.begin(attached(stream))
         return execution
 
     def _refusal(self, spec: RunSpec, said: str) -> str:
@@ -244,26 +286,36 @@ class DockerRuntime:
             )
         return f"The container engine refuses {spec.image}: {said}"
 
-    def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
-        api = self._engine.api
+    def _create(self, options: dict[str, Any]) -> str:
+        api = self._engine.patient
         try:
-            made = api.create_container(**options)["Id"]
+            return str(api.create_container(**options)["Id"])
         except APIError as error:
             if error.status_code != _CONFLICT:
                 raise
             # Left by an earlier attempt at the same run.
             api.remove_container(options["name"], v=True, force=True)
-            made = api.create_container(**options)["Id"]
+            return str(api.create_container(**options)["Id"])
+
+    def _start_attached(self, made: str) -> Any:
+        """Start it; what it writes from its first word on."""
+        api = self._engine.patient
         stream = api.attach_socket(made, params={"stdout": 1, "stderr": 1, "stream": 1})
         try:
             api.start(made)
         except BaseException:
             close_stream(stream)
             raise
-        return str(made), stream
+        return stream
 
     async def _adopt(self, found: dict[str, Any]) -> DockerExecution | None:
-        """Go on with a container; None if that is of no use."""
+        """Go on with a container; None if that is of no use.
+
+        Raises
+        ------
+        requests.exceptions.RequestException, docker.errors.DockerException
+            If the engine does not answer.
+        """
         try:
             run_id, folder, limits, doors = container.from_labels(found["Labels"])
         except (ValueError, KeyError, TypeError) as error:
@@ -271,6 +323,9 @@ class DockerRuntime:
             return None
         if not folder.is_dir():
             return None  # the node has forgotten it
+        if files.read_exit(folder) is not None:
+            # Its end has been decided; an engine that hung may not have heard of it.
+            return None
         try:
             state = await self._engine.call(self._engine.api.inspect_container, found["Id"])
             cell: Cell | None = None
@@ -278,6 +333,9 @@ class DockerRuntime:
             if lives:
                 cell = await self._cells.reopen(f"container:{found['Id']}", doors)
         except (StartFailed, *Unreachable) as error:
+            cause = error.__cause__ if isinstance(error, StartFailed) else error
+            if is_away(cause):
+                raise (cause or error) from error
             if not is_gone(error):
                 log.error("Run %s cannot be taken up again: %s", run_id, words(error))
             return None
@@ -291,9 +349,26 @@ class DockerRuntime:
         )
         self._executions.add(execution)
         network = str(state["HostConfig"]["NetworkMode"]).removeprefix("container:")
-        said = replayed(self._engine.api, found["Id"], follow=lives)
+        said = replayed(self._engine.patient, found["Id"], follow=lives)
         execution.begin(said, network=network)
         return execution
+
+    async def _until_answered(
+        self, action: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do something with an engine; again, as long as it does not answer."""
+        for pause in backoff(first=0.5, ceiling=_LONGEST_PAUSE):
+            try:
+                return await action(*args, **kwargs)
+            except Unreachable as error:
+                if not is_away(error):
+                    raise
+                log.error(
+                    "Runs of before are looked for as soon as the container engine answers: %s",
+                    words(error),
+                )
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff ended")  # pragma: no cover
 
     async def _list(self, kind: str) -> list[dict[str, Any]]:
         wanted = {**container.node_label(self._node), container.TYPE: kind}
@@ -305,23 +380,24 @@ class DockerRuntime:
             )
         )
 
-    async def _remove_idle_helpers(self) -> None:
-        """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = {await self._holder(found) for found in await self._list(container.ALGORITHM)}
-        for found in await self._list(container.HELPER):
-            if found["Id"] not in held:
-                await self._cells.remove(found["Id"])
-
-    async def _holder(self, found: dict[str, Any]) -> str:
-        """The container that holds the network of one, or nothing; Podman's list does not tell."""
+    async def _holder_of(self, algorithm: str) -> str:
+        """The container that holds the network of another, or nothing; Podman's list lacks it."""
         try:
-            state = await self._engine.call(self._engine.api.inspect_container, found["Id"])
-        except APIError as error:
+            found = await self._engine.call(self._engine.api.inspect_container, algorithm)
+        except Unreachable as error:
             if not is_gone(error):
                 raise
             return ""
-        mode = str(state["HostConfig"]["NetworkMode"])
+        mode = str(found["HostConfig"]["NetworkMode"])
         return mode.removeprefix("container:") if mode.startswith("container:") else ""
+
+    async def _remove_idle_helpers(self) -> None:
+        """Remove what an earlier process of this node kept ready, or held for runs that ended."""
+        runs = await self._list(container.ALGORITHM)
+        held = {await self._holder_of(found["Id"]) for found in runs}
+        for found in await self._list(container.HELPER):
+            if found["Id"] not in held and not self._cells.keeps(found["Id"]):
+                await self._cells.remove(found["Id"])
 
 
 def _time(text: str) -> datetime:
