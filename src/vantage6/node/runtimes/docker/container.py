@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import resource
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -186,6 +187,34 @@ def _ulimits(limits: Limits) -> list[Ulimit]:
         Ulimit(name="cpu", soft=limits.cpu_time, hard=limits.cpu_time + 1),
         Ulimit(name="core", soft=0, hard=0),
     ]
+
+
+def bound_afterwards(container: str, pid: int, limits: Limits) -> bool:
+    """Bound what has just started, where the engine does not heed the bounds of its call.
+
+    Parameters
+    ----------
+    container : str
+        The engine's id of it.
+    pid : int
+        Its first process; what that has started before is not bounded.
+
+    Returns
+    -------
+    bool
+        False if it is not this user's, or cannot be seen from here.
+    """
+    try:
+        if container not in Path(f"/proc/{pid}/cgroup").read_text():
+            return False  # a number from another namespace: somebody else's process
+        for each in _ulimits(limits):
+            kind = getattr(resource, f"RLIMIT_{each.name.upper()}")
+            resource.prlimit(pid, kind, (each.soft, each.hard))
+    except (FileNotFoundError, ProcessLookupError):
+        return pid == 0 or not Path(f"/proc/{pid}").exists()  # it has ended
+    except PermissionError:
+        return False
+    return True
 
 
 def _graphics() -> list[DeviceRequest]:

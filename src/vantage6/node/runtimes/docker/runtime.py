@@ -16,6 +16,7 @@ from docker.errors import APIError
 from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import (
     Execution,
+    Limits,
     RunSpec,
     RuntimeAway,
     RuntimeUnavailable,
@@ -199,7 +200,7 @@ class DockerRuntime:
         join(options["host_config"], cell.network, self._engine)
         made = ""
         try:
-            made, stream = await self._engine.call(self._create_and_start, options)
+            made, stream = await self._engine.call(self._create_and_start, options, spec.limits)
         except (StartFailed, *Unreachable) as error:
             await self._cells.remove(made or container.name_of(self._node, spec.run_id))
             await self._cells.discard(cell)
@@ -227,7 +228,7 @@ class DockerRuntime:
             )
         return f"The container engine refuses {spec.image}: {said}"
 
-    def _create_and_start(self, options: dict[str, Any]) -> tuple[str, Any]:
+    def _create_and_start(self, options: dict[str, Any], limits: Limits) -> tuple[str, Any]:
         api = self._engine.api
         try:
             made = api.create_container(**options)["Id"]
@@ -240,6 +241,13 @@ class DockerRuntime:
         stream = api.attach_socket(made, params={"stdout": 1, "stderr": 1, "stream": 1})
         try:
             api.start(made)
+            if self._engine.podman and self._engine.rootless:
+                # Without root rights it takes `ulimits`, and does not heed them.
+                pid = int(api.inspect_container(made)["State"]["Pid"])
+                if not container.bound_afterwards(str(made), pid, limits):
+                    log.warning(
+                        "%s: open files and sizes of files are not bounded", options["name"]
+                    )
         except BaseException:
             close_stream(stream)
             raise
