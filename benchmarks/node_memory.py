@@ -3,9 +3,9 @@
     python benchmarks/node_memory.py [--runs 50] [--input 100KiB]
 
 Starts a `v6 demo` of one node in the process runtime, which works on two runs at once. They sleep
-while the others wait. Prints what the node itself holds in MiB, without its algorithms and their
-warm parent: resident memory, and of that what is its own alone (the rest is software that other
-processes share), beside the bar of 80 for an idle node.
+while the others wait. Prints what the node itself holds in MiB: resident memory, and of that what
+is its own alone (the rest is software that other processes share), beside the bar of 80 for an
+idle node; and apart from that its child processes, which are its algorithms and their warm parent.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ def memory(pid: int) -> dict[str, float]:
     return {"resident": found["Rss"], "own": found["Private_Clean"] + found["Private_Dirty"]}
 
 
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that these have."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
 def show(what: str, pid: int) -> None:
     """One line."""
     now = memory(pid)
@@ -49,6 +58,9 @@ def show(what: str, pid: int) -> None:
         f"{what}: resident {now['resident']:.0f} MiB ({now['resident'] / BAR:.2f} of the bar), "
         f"own {now['own']:.0f} MiB"
     )
+    below = [memory(child) for child in descendants(pid)]
+    resident, own = (sum(each[key] for each in below) for key in ("resident", "own"))
+    print(f"  its {len(below)} children: resident {resident:.0f} MiB in sum, own {own:.0f} MiB")
 
 
 def start_anew(demo: Demo) -> int:

@@ -8,6 +8,9 @@ from typing import NoReturn
 
 import pytest
 
+# Whole, before a server imports it without its clients: some tests are clients of their servers.
+import vantage6.common.socket_library  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def lacking() -> Callable[[str], NoReturn]:

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -161,6 +163,79 @@ def test_a_node_that_cannot_work_says_so_at_its_start(machine: Machine) -> None:
     said = machine.says("start", "-n", "utrecht", code=1)
     assert "The node could not be started" in said
     assert "/nowhere.pem" in said
+
+
+@pytest.fixture
+def refusing_server() -> Iterator[int]:
+    """The port of a server that knows no API key, and takes its time to say so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            time.sleep(2)
+            body = b'{"msg": "Api key is not recognized!"}'
+            self.send_response(401)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_node_whose_key_is_refused_was_not_started(
+    machine: Machine, refusing_server: int
+) -> None:
+    machine.new()
+    content = yaml.safe_load(machine.config.read_text())
+    content |= {"server_url": "http://127.0.0.1", "port": refusing_server}
+    machine.config.write_text(yaml.safe_dump(content))
+    machine.without_sandbox()
+    said = machine.says("start", "-n", "utrecht", code=1)
+    assert "The node could not be started: The server at" in said
+    assert "Api key is not recognized!" in said
+    assert "Node was started!" not in said
+    assert "Not running" in machine.says("list")
+
+
+def test_a_node_that_is_not_named_is_asked_for_by_the_name_that_is_taken(machine: Machine) -> None:
+    machine.new()
+    machine.without_sandbox()
+    machine.says("start", "-n", "utrecht")
+    said = machine.says("stop", code=1)
+    assert "Please give --name, one of: utrecht\n" in said
+    machine.says("stop", "-n", "utrecht")
+
+
+def test_keys_that_nothing_reads_are_told_of_at_the_start(machine: Machine) -> None:
+    machine.new()
+    machine.without_sandbox()
+    with machine.config.open("a") as file:
+        file.write("sharing_is_caring: true\n")
+    assert "'sharing_is_caring' (line " in machine.says("start", "-n", "utrecht")
+
+
+def test_a_database_beside_the_person_is_found_from_anywhere(machine: Machine) -> None:
+    (machine.home / "p.csv").write_text("age\n40\n")
+    said = machine.new("--database", "default:csv:p.csv", "--database", "gone:csv:gone.csv")
+    files = machine.says("files", "-c", str(machine.config))
+    assert f" = {machine.home / 'p.csv'} (type: csv)" in files
+    assert "[warn ] - the file of database 'gone' is missing" in said
+    assert "'default'" not in said
+
+
+def test_new_says_when_it_does_not_know_whether_to_encrypt(machine: Machine) -> None:
+    fixed = ("--api-key", KEY, "--port", "1", "--non-interactive")
+    assert "give --no-encryption" in machine.says("new", "-n", "utrecht", *fixed)
+    said = machine.says("start", "-n", "utrecht", code=1)
+    assert f"{machine.state / 'private_key.pem'} not found" in said
 
 
 def test_a_wrong_configuration_is_told_of_before_anything_starts(machine: Machine) -> None:

@@ -217,6 +217,9 @@ def test_a_server_from_new_to_remove(v6: Run, home: Path) -> None:
     started = v6("start", "--user", "-n", "hospital", "--detach")
     assert started.returncode == 0, started.stdout
     assert "Success! process id = " in started.stdout
+    assert "run: v6 server attach --name hospital --user" in started.stdout
+    said = Path(started.stdout.partition("first password of root: ")[2].splitlines()[0])
+    assert said.stat().st_mode & 0o777 == 0o600
     api = f"http://127.0.0.1:{port}/api"
     login = {"username": "dev_admin", "password": "password"}
     assert httpx.post(f"{api}/token/user", json=login, timeout=30).status_code == 200
@@ -342,3 +345,6 @@ def test_version_and_the_other_names_of_the_command(environment: dict[str, str])
             check=True,
         )
         assert done.stdout == expected
+    node = [folder / "vnode", "--help"]
+    done = subprocess.run(node, env=environment, capture_output=True, text=True, check=True)
+    assert "Usage: vnode " in done.stdout

@@ -39,14 +39,20 @@ class Station:
         self.config.touch(0o600)
         self.config.write_text(yaml.safe_dump(content))
 
-    def says(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "vantage6.cli", "node", *arguments, "-c", str(self.config)],
             capture_output=True,
             text=True,
             timeout=100,
             check=False,
         )
+
+    def warns(self, *arguments: str) -> str:
+        return self.run(*arguments).stderr
+
+    def says(self, *arguments: str, code: int = 0) -> str:
+        done = self.run(*arguments)
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout
@@ -96,6 +102,12 @@ def test_each_rule_says_what_it_would_do(station: Station) -> None:
     assert "'init_user' should be int" in station.says(
         "policy", "check", station.task(init_user="me"), code=1
     )
+    by_id = station.says("policy", "check", station.task(**good | {"init_org": 4}), code=1)
+    assert "unless by the organization's name: give init_org as" in by_id
+    slip = station.task(**{k: v for k, v in good.items() if k != "init_org"}, init_orga="Utrecht")
+    assert "'init_orga' is not read; did you mean 'init_org'?" in station.says(
+        "policy", "check", slip, code=1
+    )
     assert not (station.folder / "state").exists()
 
 
@@ -128,6 +140,12 @@ def test_the_log_of_decisions_is_verified_shown_and_summed_up(station: Station) 
     row = next(line for line in report.splitlines() if AVERAGE in line)
     assert row.split() == ["2", "3", "2", "0", "2", "4", "222", f"{AVERAGE},", "partial_average"]
     assert "refused by allowed_algorithms: 1" in report
+    assert (
+        station.says("audit", "report", "--month", "1999-01") == "Nothing was asked in 1999-01.\n"
+    )
+    assert "--month must be a year and a month" in station.says(
+        "audit", "report", "--month", "01-2026", code=1
+    )
     (path,) = (station.folder / "state" / "decisions").glob("*.jsonl")
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     station.says("audit", "verify")
@@ -135,6 +153,23 @@ def test_the_log_of_decisions_is_verified_shown_and_summed_up(station: Station) 
     assert "is not there" in missing
     path.write_text(path.read_text().replace('"user":3', '"user":4', 1))
     assert "line 1: the line was changed" in station.says("audit", "verify", code=1)
+    assert ", line 0" not in missing
+    for command in ("show", "report"):
+        assert "NOT as the node wrote it (1 flaw)" in station.warns("audit", command)
+
+
+def test_short_and_failed_runs_are_summed_up(station: Station) -> None:
+    common = {"organization": 2, "user": 3, "image": AVERAGE, "function": "partial_average"}
+    with DecisionLog(station.folder / "state" / "decisions") as log:
+        for run in range(10):
+            log.write("asked", run=run, verdict="allowed", rule="", **common)
+            status = "crashed" if run < 3 else "completed"
+            sizes = {"result_bytes": 1, "log_bytes": 0, "request_bytes": 0}
+            log.write("ended", run=run, status=status, seconds=0.07, **sizes)
+    report = station.says("audit", "report")
+    row = next(line for line in report.splitlines() if AVERAGE in line)
+    assert row.split()[:7] == ["2", "3", "10", "0", "7", "0.7", "10"]
+    assert "allowed, and ended as crashed: 3" in report
 
 
 def test_databases_are_tried_and_their_columns_told(station: Station) -> None:

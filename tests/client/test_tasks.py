@@ -128,6 +128,8 @@ def test_no_organizations_at_all_are_the_servers_to_refuse(
     ("change", "words"),
     [
         ({"organizations": None}, "No organizations specified!"),
+        ({"organizations": 2}, r"a list of ids, for example \[2\]"),
+        ({"organizations": "12"}, r"a list of ids, for example \[12\]"),
         ({"collaboration": None}, "Either a collaboration or a study should be specified"),
         ({"databases": ["default"]}, "list of dicts"),
         ({"databases": {"label": "default"}}, "list of dicts"),

@@ -1,7 +1,8 @@
 """A small server that behaves like the contract's, and runtimes that behave as badly as told.
 
 Fixtures: ``server`` (a :class:`FakeServer` that is listening), ``make_config`` (a node's
-configuration for it), ``start_agent`` (starts agents and stops them at the end).
+configuration for it), ``start_agent`` (starts agents and stops them at the end), ``dialler`` (a
+node whose algorithm opens its connections itself, in each runtime).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,9 +31,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from engines import build_image, find_engine
 from vantage6.common.task_status import TransitionError, task_status, transition
 from vantage6.node.agent import Agent
 from vantage6.node.config import NodeConfig
+from vantage6.node.main import make_runtime
 from vantage6.node.runtimes.base import Ended, RunSpec, killed
 
 API_KEY = "5c9e1c3e-0d0a-4a7a-9d53-2f3f1f0f7a11"
@@ -72,6 +75,8 @@ class FakeServer:
     config_rows: list[Any] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
     lines: list[Any] = field(default_factory=list)
+    #: Tasks whose open runs were asked for one by one.
+    asked_about: list[int] = field(default_factory=list)
     #: Answer of `/blobstream/status`; what was uploaded, by name.
     payload_status: dict[str, Any] = field(default_factory=dict)
     payloads: dict[str, bytes] = field(default_factory=dict)
@@ -290,6 +295,7 @@ class FakeServer:
         assert request.query["node_id"] == str(NODE)
         chosen = [run for run in self.runs.values() if run["finished_at"] is None]
         if "task_id" in request.query:
+            self.asked_about.append(int(request.query["task_id"]))
             chosen = [run for run in chosen if run["id"] == int(request.query["task_id"])]
         chosen.sort(key=lambda run: -run["id"])
         size, page = int(request.query.get("per_page", 10)), int(request.query.get("page", 1))
@@ -443,6 +449,7 @@ class ScriptedExecution:
         self.spec = spec
         self.killed: list[str] = []
         self.proxy_socket: socket.socket | None = socket.create_server(("127.0.0.1", 0))
+        self.doors: Mapping[Any, socket.socket] = {}
         port = self.proxy_socket.getsockname()[1]
         self._task = asyncio.create_task(self._play(runtime.script, port))
 
@@ -540,7 +547,7 @@ async def server(anyio_backend: str) -> AsyncIterator[FakeServer]:
 
 @pytest.fixture
 def make_config(tmp_path: Path, server: FakeServer) -> Callable[..., NodeConfig]:
-    def make(**values: Any) -> NodeConfig:
+    def make(name: str = "node", **values: Any) -> NodeConfig:
         content = {
             "api_key": API_KEY,
             "server_url": "http://127.0.0.1",
@@ -551,7 +558,7 @@ def make_config(tmp_path: Path, server: FakeServer) -> Callable[..., NodeConfig]
             "state_dir": str(tmp_path / "state"),
             "directories": {"log": str(tmp_path / "log")},
         } | values
-        path = tmp_path / "node.yaml"
+        path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content))
         config = NodeConfig.load(path)
         config.folder.mkdir(exist_ok=True)
@@ -594,6 +601,72 @@ async def start_agent(
     for started in agents:
         if not started.task.done():
             await started.stop()
+
+
+class Dialler:
+    """A node whose algorithm opens its connections itself, in one of the runtimes."""
+
+    image = "example.org/dialler"
+
+    def __init__(
+        self,
+        server: FakeServer,
+        start_agent: Callable[..., Awaitable[Started]],
+        make_config: Callable[..., NodeConfig],
+        engine: str,
+    ) -> None:
+        self._server = server
+        self._start_agent = start_agent
+        self._make_config = make_config
+        folder = Path(__file__).parent / "algorithms"
+        #: Of the container engine; nothing in the process runtime.
+        self.engine = engine
+        #: No other node of the engine bears it.
+        self.name = f"dialler-{uuid.uuid4().hex[:8]}"
+        self._settings: dict[str, Any] = {
+            "process": {"algorithms": {self.image: {"module": "dialler", "path": str(folder)}}}
+        }
+        if engine:
+            build_image(engine, f"{self.image}:latest", "dialler", folder)
+            self._settings = {
+                "runtime": "docker",
+                "docker": {"host": engine, "pull": "missing"},
+                "policies": {"require_algorithm_pull": False},
+            }
+
+    async def start(self, **values: Any) -> Started:
+        """Start the node, with these values in its configuration."""
+        config = self._make_config(**values, **self._settings, name=self.name)
+        return await self._start_agent(make_runtime(config), **values)
+
+    async def submit(self, method: str, *args: Any, **order: Any) -> int:
+        """Ask for a run of one of the methods; gives its id."""
+        task = json.dumps({"method": method, "args": args, "kwargs": {}})
+        given = base64.b64encode(task.encode()).decode()
+        return await self._server.submit(**{"image": self.image, "input": given} | order)
+
+    async def run(self, method: str, *args: Any, **order: Any) -> Any:
+        """Have a method run; gives its result."""
+        run_id = await self.submit(method, *args, **order)
+        await self._server.finished(run_id, within=120)
+        run = self._server.runs[run_id]
+        assert run["status"] == "completed", run["log"]
+        return self._server.result(run_id)
+
+
+@pytest.fixture(params=["process", "docker"])
+def dialler(
+    request: pytest.FixtureRequest,
+    server: FakeServer,
+    start_agent: Callable[..., Awaitable[Started]],
+    make_config: Callable[..., NodeConfig],
+    lacking: Callable[[str], Any],
+) -> Dialler:
+    """In each runtime; the container engine's is the one that :func:`find_engine` finds."""
+    host, problem = find_engine() if request.param == "docker" else ("", "")
+    if problem:
+        lacking(problem)
+    return Dialler(server, start_agent, make_config, host)
 
 
 @pytest.fixture(scope="session")

@@ -206,6 +206,31 @@ async def test_a_failed_list_of_open_runs_kills_nothing(
     assert server.runs[run_id]["status"] == "active"
 
 
+async def test_a_run_that_comes_by_an_event_is_not_asked_about(
+    server: Any, start_agent: Any
+) -> None:
+    await start_agent()
+    run_id = server.add_task()
+    offer = server.runs[run_id] | {"task": server.tasks[run_id]}
+    await server.emit("new_run", offer)
+    await server.emit("new_task", {"id": run_id, "parent_id": None})
+    await server.emit("new_run", offer)  # again, as a bus may
+    await server.finished(run_id)
+    assert server.result(run_id)
+    assert server.asked_about == []
+    assert server.history[run_id].count("active") == 1
+
+
+async def test_a_run_that_comes_malformed_is_asked_about(server: Any, start_agent: Any) -> None:
+    await start_agent()
+    run_id = server.add_task()
+    for event in ("what", {"id": run_id}, server.runs[run_id] | {"task": {"id": run_id}}):
+        await server.emit("new_run", event)
+    await server.emit("new_task", {"id": run_id, "parent_id": None})
+    await server.finished(run_id)
+    assert server.asked_about == [run_id]
+
+
 async def test_a_malformed_event_is_survived(server: Any, start_agent: Any) -> None:
     await start_agent()
     collaboration = {"collaboration_id": 1}

@@ -184,6 +184,92 @@ def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(
     assert str(tmp_path / "node.yaml") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"policies": {"allowed_algoritms": ["x"]}},
+            ["allowed_algoritms (", "allowed_algorithms'?"],
+        ),
+        ({"policies": {"only_on_sundays": True}}, ["policies.only_on_sundays (", "not a key"]),
+        ({"polices": {"allowed_users": [1]}}, ["polices (line 9)", "did you mean 'policies'?"]),
+        ({"share_confg": False}, ["share_confg (line 9)", "did you mean 'share_config'?"]),
+        ({"logging": {"levle": "INFO"}}, ["logging.levle", "did you mean 'level'?"]),
+        (
+            {"databases": [{"label": "a", "uri": "x", "type": "csv", "mount_mod": "ro"}]},
+            ["databases.0.mount_mod", "did you mean 'mount_mode'?"],
+        ),
+        (
+            {"process": {"algorithms": {"i": {"module": "a", "pyton": "/x"}}}},
+            ["process.algorithms.i.pyton", "did you mean 'python'?"],
+        ),
+        (
+            {"databases": [{"label": "a", "uri": "x", "type": "cvs"}]},
+            ["databases.0.type", "did you mean 'csv'?", "parquet"],
+        ),
+        ({"share_config": "perhaps"}, ["share_config", "true or false"]),
+        ({"databases": {"a": "b"}}, ["- a"]),
+        ({"process": {"limits": {"memory": "lots"}}}, ["process.limits.memory", "4GiB"]),
+        ({"policies": {"working_hours": {"from": 8, "to": "18:00"}}}, ["hours.from", "'08:00'"]),
+        ({"api_key": "${API_KEY}"}, ["api_key (line 1)", "'${API_KEY}'", "V6_NODE__API_KEY"]),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_before_anything_starts(
+    tmp_path: Path, values: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, **values)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_key_that_is_there_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    text = yaml.safe_dump(MINIMAL, sort_keys=False)
+    path.write_text(f"{text}policies: {{allowed_users: [1]}}\npolicies: {{}}\n")
+    with pytest.raises(ConfigurationError, match=r"policies \(lines 9 and 10\): occurs twice"):
+        NodeConfig.load(path)
+
+
+def test_a_tab_is_told_of_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL) + "policies:\n\tallowed_users: [1]\n")
+    with pytest.raises(ConfigurationError, match=r"not YAML: line 10: .*tab.*spaces"):
+        NodeConfig.load(path)
+
+
+def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V6_NODE__API_KEY", "from the environment")
+    monkeypatch.setenv("V6_NODE__POLICIES__ALLOWED_USERS", "[7]")
+    config = load(tmp_path, api_key="${API_KEY}")
+    assert config.api_key.get_secret_value() == "from the environment"
+    assert config.policies.allowed_users == ["7"]
+
+
+def test_what_the_4_15_wizard_writes_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRIVATE_KEY", raising=False)
+    config = load(
+        tmp_path,
+        port="443",
+        encryption={"enabled": True, "private_key": ""},
+        logging={"level": "DEBUG", "file": "x.log", "loggers": [{"name": "a", "level": "warning"}]},
+        directories={"data": "data"},
+    )
+    assert config.port == 443
+    assert config.private_key == tmp_path / "data" / "private_key.pem"
+    assert config.logging.loggers[0].level == "WARNING"
+    assert config.remarks() == []
+
+
+@pytest.mark.parametrize("password", ["geheim", "ge:h@im", "a@b@c"])
+def test_no_part_of_a_password_is_shown(tmp_path: Path, password: str) -> None:
+    uri = f"mariadb://reader:{password}@10.0.0.7/wh"
+    config = load(tmp_path, databases=[{"label": "a", "uri": uri, "type": "sql"}])
+    assert config.databases[0].shown_uri == "mariadb://reader:***@10.0.0.7/wh"
+
+
 @pytest.mark.parametrize("key", [key for key in MINIMAL if key != "task_dir"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "node.yaml"
@@ -214,6 +300,7 @@ def test_an_error_never_shows_the_api_key(tmp_path: Path) -> None:
 def test_keys_that_do_nothing_are_told_of(tmp_path: Path) -> None:
     config = load(tmp_path, polices={}, run_context_file=True, vpn_subnet=None, images={"node": 1})
     assert config.without_effect() == ["polices", "run_context_file"]
+    assert config.remarks()[0].startswith("'polices' (line 9) is not a key that is read")
 
 
 def test_the_kubernetes_runtime_has_limits_of_its_own(tmp_path: Path) -> None:

@@ -179,6 +179,24 @@ def test_the_owner_learns_whether_the_account_can_only_read(
         assert database.reader.startswith("postgresql")
 
 
+def test_a_grant_on_a_pattern_of_names_is_one_to_write(mariadb: Server, tmp_path: Path) -> None:
+    with connect_to(mariadb.owner).begin() as connection:
+        for statement in (
+            "CREATE USER 'careless'@'%' IDENTIFIED BY 'pw'",
+            "GRANT ALL PRIVILEGES ON `hosp%`.* TO 'careless'@'%'",
+            "CREATE USER 'elsewhere'@'%' IDENTIFIED BY 'pw'",
+            "GRANT SELECT ON hospital.* TO 'elsewhere'@'%'",
+            r"GRANT ALL PRIVILEGES ON `hosp\_tal`.* TO 'elsewhere'@'%'",
+        ):
+            connection.execute(text(statement))
+    for user, warned in {"careless": True, "elsewhere": False}.items():
+        url = sqlalchemy.make_url(mariadb.reader).set(username=user)
+        uri = url.render_as_string(hide_password=False)
+        found = check(Database(label="db", uri=uri, type="sql"), tmp_path)
+        assert not found.problem
+        assert ("the account can change data" in " ".join(found.warnings)) is warned
+
+
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """A SPARQL endpoint that answers from triples, as the SPARQL 1.1 protocol has it."""

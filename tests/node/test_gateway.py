@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +22,8 @@ from postgresql import POSTGRESQL, table_of_patients
 from vantage6.common.addresses import server_of
 from vantage6.node.config import Whitelist
 from vantage6.node.decisions import entries
-from vantage6.node.gateway import Reach
+from vantage6.node.exits import Exits
+from vantage6.node.gateway import Gateway, Reach
 from vantage6.node.main import make_runtime
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +122,7 @@ async def test_an_algorithm_reaches_what_is_listed_and_nothing_else(
     assert seen["api"].startswith(b"HTTP/1.1 401 ")
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         assert seen["environment"][name] == "http://127.0.0.1:8080"
-    assert seen["environment"]["NO_PROXY"] == "localhost, 127.0.0.1"
+    assert seen["environment"]["NO_PROXY"] == "localhost, 127.0.0.1, proxyserver"
     ended = [e for e in entries(tmp_path / "state" / "decisions") if e["event"] == "ended"]
     assert ended[0]["request_bytes"] > len("POST /a?b=c abc")
 
@@ -138,6 +141,81 @@ async def test_without_a_list_there_is_no_way_out(
     await server.finished(await server.submit())
     assert b" 200 " not in seen["tunnel"]
     assert "HTTP_PROXY" not in seen["environment"]
+
+
+@pytest.fixture
+def site_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site's name service: the node's machine finds whatever ends in ``.site.test`` here."""
+    real = socket.getaddrinfo
+
+    def find(host: Any, *args: Any, **options: Any) -> Any:
+        here = isinstance(host, str) and host.endswith(".site.test")
+        return real("127.0.0.1" if here else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+
+
+@pytest.mark.usefixtures("site_names")
+async def test_what_is_listed_is_reached_by_what_the_environment_says_and_no_other_way(
+    dialler: Any,
+) -> None:
+    """From within a real sandbox and a real container."""
+    async with website() as port, website() as other:
+        await dialler.start(whitelist={"domains": ["packages.site.test"], "ports": [port]})
+        targets = (
+            f"packages.site.test:{port}",
+            f"packages.site.test:{other}",
+            f"other.site.test:{port}",
+            f"sub.packages.site.test:{port}",
+            f"127.0.0.1:{other}",
+        )
+        proxies = ("http://127.0.0.1:8080", "http://squid:3128")
+        variables, pages, by_address, by_name, directly = await dialler.run(
+            "several",
+            ["variables"],
+            ["fetch", *(f"http://{target}/a" for target in targets)],
+            *(["tunnel", proxy, *targets] for proxy in proxies),
+            ["connect", ("packages.site.test", port), ("127.0.0.1", port), ("squid", 80)],
+        )
+    assert variables.pop("NO_PROXY") == variables.pop("no_proxy")
+    names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+    assert variables == dict.fromkeys(names, proxies[0])
+    assert json.loads(pages[0])["path"] == "/a"
+    # By NO_PROXY the last is asked for directly, where nobody is.
+    refused = "ConnectionRefusedError"
+    assert pages[1:] == [403, 403, 403, refused]
+    for answers in (by_address, by_name):
+        assert [answer.split()[1] for answer in answers] == ["200", "403", "403", "403", "403"]
+    assert directly == ["gaierror", refused, refused]
+
+
+async def test_without_a_list_an_algorithm_finds_no_proxy(dialler: Any) -> None:
+    await dialler.start()
+    targets = [("squid", 3128), ("proxyserver", 8080)]
+    variables, reached = await dialler.run("several", ["variables"], ["connect", *targets])
+    assert variables == {}
+    assert reached == ["gaierror", "ok"]
+
+
+async def test_who_comes_to_a_door_is_led_on_only_while_the_run_may_go_there() -> None:
+    """The door of a run that outlived a change of the configuration is there, and leads nowhere."""
+    told: list[str] = []
+    async with website() as port:
+        target = ("127.0.0.1", port)
+        for databases in ({target}, set()):
+            gateway = Gateway(1, Reach(databases, on_door=told.append), Exits())
+            loop = asyncio.get_running_loop()
+            door = await loop.create_server(partial(gateway.at_door, target), "127.0.0.1", 0)
+            place = door.sockets[0].getsockname()[1]
+            async with gateway.open():
+                if databases:
+                    answer = await say(place, b"GET / HTTP/1.0\r\n\r\n")
+                    assert answer.startswith(b"HTTP/1.0 200")
+                else:
+                    with pytest.raises(ConnectionResetError):
+                        await say(place, b"GET / HTTP/1.0\r\n\r\n")
+            door.close()
+    assert told == ["", "this node no longer lets the run through"]
 
 
 async def test_a_run_reaches_the_servers_of_its_own_databases_only(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
+import io
 import json
 import logging
+import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import docker
 import pytest
 import sqlalchemy
 import yaml
@@ -124,6 +129,101 @@ async def test_an_algorithm_in_a_container_reads_from_a_database_behind_a_tunnel
     await server.finished(run_id, within=120)
     assert server.runs[run_id]["status"] == "completed", server.runs[run_id]["log"]
     assert server.result(run_id) == {"sum": float(sum(range(20, 40))), "count": 20}
+
+
+async def test_an_algorithm_connects_to_a_tunnel_by_its_name_before_and_after_a_break(
+    server: Any, dialler: Any, helpers: Any, sshd: Sshd, patients: str, tmp_path: Path
+) -> None:
+    started = await dialler.start(**{"ssh-tunnels": [sshd.settings(DATABASE)]})
+    run_id = await dialler.submit("ages_before_and_after", BEHIND, patients)
+
+    def said(word: str) -> bool:
+        files = (tmp_path / "state" / "runs").glob(f"{run_id}.*/stdout")
+        return any(word in file.read_text() for file in files)
+
+    await helpers.wait_until(lambda: said("connected"), 60)
+    with socket.socket() as knock:  # the machine has no such door
+        assert knock.connect_ex(("127.64.0.1", 6543)) == errno.ECONNREFUSED
+    sshd.stop()
+    await helpers.wait_until(lambda: said("broken"), 60)
+    sshd.start()
+    await server.finished(run_id, within=60)
+    assert server.runs[run_id]["status"] == "completed", server.runs[run_id]["log"]
+    assert server.result(run_id) == [list(range(20, 40))] * 2
+
+    # Why it got nowhere is more than a socket can tell an algorithm.
+    sshd.stop()
+    await server.finished(run_id := await dialler.submit("ages", BEHIND, patients), within=60)
+    assert server.runs[run_id]["status"] == "crashed"
+    first = server.runs[run_id]["log"].splitlines()[0]
+    assert "the SSH tunnel 'dbtunnel' is down: the machine it goes through cannot be" in first
+    assert "127.0.0.1" not in first
+    await started.stop()
+    if dialler.engine:
+        await asyncio.to_thread(_nothing_is_left, dialler)
+
+
+def _nothing_is_left(dialler: Any) -> None:
+    client = docker.APIClient(base_url=dialler.engine, version="auto")
+    try:
+        ours = {"label": f"node={dialler.name}"}
+        assert client.containers(all=True, filters=ours) == []
+        assert client.networks(filters=ours) == []
+    finally:
+        client.close()
+
+
+async def test_a_run_that_does_not_ask_for_its_database_does_not_know_a_tunnels_name(
+    dialler: Any, sshd: Sshd
+) -> None:
+    databases = [
+        {"label": "wh", "uri": BEHIND, "type": "sql"},
+        {"label": "other", "uri": "postgresql://u@other/x", "type": "sql"},
+    ]
+    await dialler.start(**{"databases": databases, "ssh-tunnels": [sshd.settings(DATABASE)]})
+    targets = [("dbtunnel", 6543), ("127.64.0.1", 6543), DATABASE, ("127.0.0.1", sshd.port)]
+    seen = []
+    for label in ("wh", "other"):
+        wanted = [{"label": label, "parameters": "{}"}]
+        seen.append(await dialler.run("connect", *targets, databases=wanted))
+    refused = "ConnectionRefusedError"
+    assert seen == [["ok", "ok", refused, refused], ["gaierror", refused, refused, refused]]
+
+
+@pytest.mark.parametrize("dialler", ["docker"], indirect=True)
+async def test_an_image_that_knows_nothing_of_us_connects_to_a_tunnel(
+    dialler: Any, sshd: Sshd
+) -> None:
+    program = (
+        "import base64, json, os, socket\n"
+        "sock = socket.create_connection(('dbtunnel', 6543), 60)\n"
+        "sock.sendall(b'\\0\\0\\0\\x08\\x04\\xd2\\x16/')\n"  # "may we speak TLS?"
+        "path = base64.b32decode(os.environ['OUTPUT_FILE'].replace('!', '=')).decode()\n"
+        "open(path, 'w').write(json.dumps(sock.recv(1).decode()))\n"
+    )
+    image = "example.org/stranger"
+    await asyncio.to_thread(_build, dialler, f"{image}:latest", program)
+    await dialler.start(**{"ssh-tunnels": [sshd.settings(DATABASE)]})
+    assert await dialler.run("", image=image) in ("S", "N")
+
+
+def _build(dialler: Any, name: str, program: str) -> None:
+    """Build an image that only has Python in common with the dialler's."""
+    recipe = f'FROM {dialler.image}\nCOPY program.py /\nCMD ["python", "-S", "/program.py"]\n'
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for file, text in (("Dockerfile", recipe), ("program.py", program)):
+            entry = tarfile.TarInfo(file)
+            entry.size, entry.mode = len(text), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    context.seek(0)
+    client = docker.APIClient(base_url=dialler.engine, version="auto", timeout=300)
+    try:
+        built = client.build(fileobj=context, custom_context=True, tag=name, rm=True, decode=True)
+        said = list(built)
+        assert not [line for line in said if "error" in line], said
+    finally:
+        client.close()
 
 
 async def test_only_runs_that_ask_for_its_database_get_through_a_tunnel(
@@ -263,5 +363,9 @@ def test_a_wrong_tunnel_is_refused_before_anything_starts(
         make_config(**{"ssh-tunnels": [right | change]})
     assert told in str(caught.value)
     assert "line " in str(caught.value)
+    with pytest.raises(ConfigurationError, match="'dbtunnel' is the hostname of an SSH tunnel too"):
+        make_config(
+            **{"ssh-tunnels": [right], "docker_services": {"dbtunnel": "x"}, "runtime": "docker"}
+        )
     with pytest.raises(ConfigurationError, match="occurs twice"):
         make_config(**{"ssh-tunnels": yaml.safe_load(yaml.safe_dump([right, right]))})

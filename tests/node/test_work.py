@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ TICKET = Ticket(1, 1, 1, 1)
 class Execution:
     run_id = 1
     proxy_socket = None
+    doors: ClassVar[dict[Any, Any]] = {}
 
     async def wait(self) -> Ended:
         return Ended(0)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import func, inspect, select, text
 
+from vantage6.server.model import schema
 from vantage6.server.model.database import Database
-from vantage6.server.model.schema import migrate, upgrade
+from vantage6.server.model.schema import migrate, revisions, upgrade
 from vantage6.server.model.tables import Base, Organization, Role, Rule, User
 from vantage6.server.start import prepare
 
@@ -114,3 +118,10 @@ def test_a_root_that_was_deleted_comes_back_into_its_organization(database: Data
         user = db.scalars(select(User)).one()
         assert user.username == "root"
         assert db.scalars(select(Organization.id)).all() == [user.organization_id]
+
+
+def test_revisions_are_those_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parents[1] / "migrations"))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert revisions() == tuple(script.revision for script in reversed(scripts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -96,6 +97,45 @@ def test_a_new_task_is_told_to_nodes_and_users_of_the_collaboration(live: Live) 
             task = await asyncio.to_thread(live.create_task)
             for listener in (one, two, ada):
                 assert await listener.until("new_task") == {"id": task["id"], "parent_id": None}
+
+    asyncio.run(scenario())
+
+
+def test_a_node_is_sent_its_own_new_run_and_nobody_else_is(live: Live) -> None:
+    async def scenario() -> None:
+        async with (
+            connected(live.url, live.token(Kind.NODE, 11)) as one,
+            connected(live.url, live.token(Kind.NODE, 12)) as two,
+            connected(live.url, live.token(Kind.USER, 21)) as ada,
+        ):
+            for listener in (one, two):
+                await listener.until("sync")
+            await ada.until("message")
+            task = await asyncio.to_thread(live.create_task)
+            for listener, node in ((one, 11), (two, 12)):
+                offer = await listener.until("new_run")
+                await listener.until("new_task")
+                with live.http(Kind.NODE, node) as http:
+                    parameters = {"task_id": task["id"], "node_id": node, "include": "task"}
+                    (run,) = http.get("/run", params=parameters).json()["data"]
+                for key in ("id", "status", "input", "blob_storage_used"):
+                    assert offer[key] == run[key]
+                assert offer["task"].items() >= run["task"].items()
+                assert "new_run" not in [name for name, _ in listener.heard]  # once only
+            await ada.until("new_task")
+            assert "new_run" not in [name for name, _ in ada.heard]
+
+    asyncio.run(scenario())
+
+
+def test_a_node_asks_for_a_run_with_a_long_input(live: Live) -> None:
+    async def scenario() -> None:
+        async with connected(live.url, live.token(Kind.NODE, 11)) as node:
+            await node.until("sync")
+            long = base64.b64encode(b'{"method": "' + b"m" * 20_000 + b'"}').decode()
+            await asyncio.to_thread(live.create_task, long)
+            await node.until("new_task")
+            assert "new_run" not in [name for name, _ in node.heard]
 
     asyncio.run(scenario())
 

@@ -67,7 +67,7 @@ class Live:
         headers = {"Authorization": f"Bearer {self.token(kind, id_)}"}
         return httpx.Client(base_url=f"{self.url}/api", headers=headers)
 
-    def create_task(self) -> dict[str, Any]:
+    def create_task(self, input_: str = INPUT) -> dict[str, Any]:
         with self.http(Kind.USER, 21) as http:
             answer = http.post(
                 "/task",
@@ -75,7 +75,7 @@ class Live:
                     "collaboration_id": 1,
                     "image": "img",
                     "name": "t",
-                    "organizations": [{"id": 11, "input": INPUT}, {"id": 12, "input": INPUT}],
+                    "organizations": [{"id": 11, "input": input_}, {"id": 12, "input": input_}],
                 },
             )
         assert answer.status_code == 201, answer.text

@@ -32,6 +32,14 @@ def main() -> None:
     app(prog_name="v6")
 
 
+def vnode() -> None:
+    """Run ``v6 node`` under its short name."""
+    require("cli")
+    from vantage6.cli.node.commands import node
+
+    node(prog_name="vnode")
+
+
 def vserver() -> None:
     """Run ``v6 server`` under its short name."""
     require("cli")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -32,6 +32,27 @@ class Lines:
             node, line = inner
             found += 1
         return found, line + 1
+
+    def doubled(self) -> Iterator[tuple[str, int, int]]:
+        """Keys that occur twice in one place, dotted, with the lines, from 1, of both."""
+        return _doubled(self._root, ())
+
+
+def _doubled(node: yaml.Node | None, above: Location) -> Iterator[tuple[str, int, int]]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _doubled(item, (*above, index))
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            location = (*above, key.value)
+            if key.value in lines:
+                yield ".".join(map(str, location)), lines[key.value], line
+            lines.setdefault(key.value, line)
+            yield from _doubled(value, location)
 
 
 def _inner(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, int] | None:

@@ -12,6 +12,7 @@ from vantage6.node import policy, stores, task_input
 from vantage6.node.connection import Refused
 from vantage6.node.data import DataRefusal
 from vantage6.node.decision_notes import note_asked
+from vantage6.node.gateway import doors_to
 from vantage6.node.offer import Offer
 from vantage6.node.runtimes.base import RunSpec
 from vantage6.node.site import Site
@@ -60,7 +61,13 @@ class Admission:
         if not self._allows(work, replace(question, function=facts.function or ""), facts):
             return
         work.spec = RunSpec(
-            offer.run_id, offer.job_id, offer.image, folder, view.mounts, limits=site.limits
+            offer.run_id,
+            offer.job_id,
+            offer.image,
+            folder,
+            view.mounts,
+            limits=site.limits,
+            doors=doors_to(view.targets & site.tunnels.targets, site.whitelist),
         )
         work.view = view
         work.offer = replace(offer, input="")  # may be large, and is on the disk now

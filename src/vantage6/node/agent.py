@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any, NoReturn
@@ -29,6 +30,7 @@ from vantage6.node.exits import Exits
 from vantage6.node.folders import RunFolders
 from vantage6.node.journal import Journal, JournalError
 from vantage6.node.mail import Mail
+from vantage6.node.offer import MalformedOffer, Offer
 from vantage6.node.organizations import Organizations
 from vantage6.node.outcome import Sharing
 from vantage6.node.payloads import Payloads
@@ -45,6 +47,8 @@ log = logging.getLogger(__name__)
 RESYNC = 60.0
 #: With more new tasks than this to ask about, one list of everything is cheaper.
 _MANY = 8
+#: Tasks of which is remembered that they need not be asked about: the event follows at once.
+_MANY_OFFERED = 256
 
 
 class Fatal(Exception):
@@ -64,6 +68,8 @@ class Agent:
         Seconds between two attempts to reach the server at most.
     resync : float
         Seconds between two looks at the list of open runs.
+    on_ready : callable
+        Called when it works, and when all it lacks is an answer of its server.
     """
 
     def __init__(
@@ -73,8 +79,10 @@ class Agent:
         *,
         longest_pause: float = 15.0,
         resync: float = RESYNC,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
+        self._on_ready = on_ready
         self._runtime = runtime
         self._longest_pause = longest_pause
         self._resync = resync
@@ -82,6 +90,8 @@ class Agent:
         self._list_all = asyncio.Event()
         self._fatal: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._nudges: set[asyncio.Task[None]] = set()
+        # Tasks whose run here came by an event of its own.
+        self._offered: deque[int] = deque(maxlen=_MANY_OFFERED)
         self._tunnels = Tunnels(config.ssh_tunnels, config.beside("."))
         self._databases = Databases(config.databases, config.beside("."), self._tunnels.targets)
         self._reconciler: Reconciler | None = None
@@ -147,6 +157,7 @@ class Agent:
                 config.base_url,
                 {
                     "sync": self._on_sync,
+                    "new_run": self._on_new_run,
                     "new_task": self._on_new_task,
                     "kill_containers": self._on_kill,
                     "message": self._on_message,
@@ -192,6 +203,7 @@ class Agent:
             self._list_all.set()
             decisions.write("started", node=identity.node_id, policies=config.policies.digest)
             log.info("Waiting for new tasks....")
+            self._on_ready()
             await self._run_all(
                 connection.keep_fresh(),
                 events.run(),
@@ -229,6 +241,7 @@ class Agent:
                         self._config.api_url,
                         error or type(error).__name__,
                     )
+                    self._on_ready()
                 await asyncio.sleep(pause)
             else:
                 log.info("Node name: %s", identity.name)
@@ -289,12 +302,8 @@ class Agent:
             raise Fatal(f"The organization's public key cannot be stored: {error}") from error
 
     def _say_what_is_missing(self) -> None:
-        for key in self._config.without_effect():
-            log.warning(
-                "Configuration key '%s' has no effect with runtime '%s'",
-                key,
-                self._config.runtime,
-            )
+        for remark in self._config.remarks():
+            log.warning("Configuration: %s", remark)
         for complaint in self._databases.missing():
             log.warning("Database: %s", complaint)
         if not self._config.policies.allowed_algorithms:
@@ -353,8 +362,21 @@ class Agent:
         if self._config.share_config and self._events is not None:
             self._events.tell("node_info_update", await asyncio.to_thread(self._info))
 
+    async def _on_new_run(self, event: Any) -> None:
+        """A run as the list of open runs would name it; other servers do not send this."""
+        if self._reconciler is not None:
+            try:
+                offer = Offer.read(event)
+            except MalformedOffer as problem:
+                log.debug("A run that was offered cannot be understood: %s", problem)
+                return  # it is asked about next
+            self._reconciler.consider(offer)
+            self._offered.append(offer.task_id)
+
     async def _on_new_task(self, event: Any) -> None:
         task_id = event.get("id") if isinstance(event, Mapping) else None
+        if task_id in self._offered:
+            return
         if not isinstance(task_id, int) or len(self._nudges) >= _MANY:
             self._list_all.set()
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import ipaddress
 import os
@@ -36,10 +37,14 @@ from vantage6.node.runtimes.base import Limits
 RESERVED_LABELS = frozenset({"data", "tmp", "log", "config", "vpn", "ssh", "squid"})
 #: Types whose URI is a file, unless it names a scheme.
 FILE_TYPES = frozenset({"csv", "parquet", "excel", "folder"})
+_TYPES = ("csv", "parquet", "excel", "sql", "sparql", "omop", "folder", "other")
 DEFAULT_IMAGE = "harbor2.vantage6.ai/demo/average"
 DEFAULT_MODULE = "vantage6.algorithms.average"
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
+# To the last @: one in the password, which should be written %40, must not give the rest away.
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
+#: What replaces a key of the file: this, and the key in capitals.
+_ENVIRONMENT = "V6_NODE__"
 _HOST_KEY = re.compile(
     r"(SHA256:[A-Za-z0-9+/]{43}=?)|([a-z][a-z0-9@.-]+ [A-Za-z0-9+/]{32,}={0,2}( .*)?)"
 )
@@ -82,6 +87,13 @@ def _text(value: Any) -> Any:
 Name = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[list[Name], BeforeValidator(_one_or_many)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
 
 class _Section(BaseModel):
@@ -128,12 +140,20 @@ class Encryption(_Section):
         return self
 
 
+def _kind(text: str) -> str:
+    # Any type is passed on, as the contract says, but not one that is a slip of the pen.
+    near = difflib.get_close_matches(text.lower(), _TYPES, n=1, cutoff=0.65)
+    if near and text.lower() not in _TYPES:
+        raise ValueError(f"did you mean '{near[0]}'? The types are {', '.join(_TYPES)}")
+    return text
+
+
 class Database(_Section):
     """A data source."""
 
     label: Annotated[str, StringConstraints(min_length=1)]
     uri: Annotated[str, StringConstraints(min_length=1)]
-    type: Annotated[str, StringConstraints(min_length=1)]
+    type: Annotated[str, StringConstraints(min_length=1), AfterValidator(_kind)]
     env: dict[str, Any] = Field(default_factory=dict)
     mount_mode: Annotated[
         Literal["copy", "ro"], BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v)
@@ -157,8 +177,8 @@ class Database(_Section):
         return self
 
 
-class Policies(_Section):
-    """What may run here."""
+class Policies(_OwnSection):
+    """What may run here. A rule that is not one would be believed in, and do nothing."""
 
     allow_basics_algorithm: bool = True
     allowed_users: Names = []
@@ -300,13 +320,13 @@ class Logger(_Section):
     """Level of one named logger."""
 
     name: str
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    level: Level
 
 
 class Logging(_Section):
     """Where the node's log goes, and how much; sizes in kB."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    level: Level = "INFO"
     use_console: bool = True
     backup_count: PositiveInt = 5
     max_size: Annotated[int, Field(gt=16)] = 1024
@@ -495,6 +515,7 @@ class NodeConfig(_Section):
     max_concurrent_runs: PositiveInt = Field(default_factory=lambda: 2 * (os.cpu_count() or 1))
 
     _path: Path = PrivateAttr(default=Path("node.yaml"))
+    _unknown: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -510,6 +531,8 @@ class NodeConfig(_Section):
         for host, port in targets:
             if targets.count((host, port)) > 1:
                 raise ValueError(f"ssh-tunnels: '{host}' with bind port {port} occurs twice")
+            if host in self.docker_services:
+                raise ValueError(f"docker_services: '{host}' is the hostname of an SSH tunnel too")
         labels = [database.label.upper() for database in self.databases]
         for label in labels:
             if labels.count(label) > 1:
@@ -647,7 +670,9 @@ class NodeConfig(_Section):
             return Path(named)
         data = self.directories.data
         below = self.folder if data is None else self._relative(data)
-        return below / (self.encryption.private_key or "private_key.pem")
+        # The contract's wizard writes '' where none is named, which Path takes for a folder.
+        named_here = self.encryption.private_key
+        return below / (named_here if named_here and named_here.name else "private_key.pem")
 
     def beside(self, path: str) -> Path:
         """Take a path in the configuration as relative to the file it is written in."""
@@ -657,29 +682,48 @@ class NodeConfig(_Section):
         """Keys that are set but do nothing: unknown ones, and those of a container engine."""
         extra = self.model_extra or {}
         unknown = set(extra) - set(_MISSING) - _OTHERS_KEYS
-        engine: set[str] = set()
-        if self.runtime != "docker":
-            engine = {key for key in _ENGINE_KEYS if getattr(self, key) != _default(key)}
-        return sorted(unknown | engine)
+        return sorted(unknown | self._for_an_engine())
+
+    def remarks(self) -> list[str]:
+        """Sentences on keys that are set but do nothing, wherever in the file they are."""
+        engine = sorted(self._for_an_engine())
+        return [
+            *self._unknown,
+            *(f"'{key}' has no effect with runtime '{self.runtime}'" for key in engine),
+        ]
+
+    def _for_an_engine(self) -> set[str]:
+        if self.runtime == "docker":
+            return set()
+        return {key for key in _ENGINE_KEYS if getattr(self, key) != _default(key)}
 
     def _relative(self, path: Path) -> Path:
         return self._path.absolute().parent / path.expanduser()
 
     @classmethod
     def load(cls, path: Path) -> NodeConfig:
-        """Read a YAML file.
+        """Read a YAML file; variables ``V6_NODE__SECTION__KEY`` win over it.
 
         Raises
         ------
         ConfigurationError
-            If the file is missing, is not a YAML mapping, or a key is missing or wrong.
+            If the file is missing, is not a YAML mapping, or a key is missing, wrong, misspelt or
+            there twice.
         """
         document = Document(path)
+        document.refuse_doubled_keys()
+        document.overlay_environment(_ENVIRONMENT, os.environ)
+        document.refuse_references(
+            remedy=f"set the variable {_ENVIRONMENT} and the key in capitals, such as "
+            f"{_ENVIRONMENT}API_KEY, and leave the key out"
+        )
+        document.refuse_slips(cls, known_elsewhere=_OTHERS_KEYS)
         try:
             config = cls.model_validate(document.content)
         except ValidationError as error:
             raise document.explain(error) from None
         config._path = path
+        config._unknown = tuple(document.unknown_keys(cls, known_elsewhere=_KNOWN_ELSEWHERE))
         return config
 
 
@@ -698,3 +742,4 @@ def _exists(path: Path) -> bool:
 _OTHERS_KEYS = frozenset(
     {"alpine", "images", "node_extra_env", "node_extra_hosts", "node_extra_mounts", "prometheus"}
 )
+_KNOWN_ELSEWHERE = _OTHERS_KEYS | set(_MISSING) | {"logging.file"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _TIMEOUT = 10
+#: Rows of a CSV file that are read.
+_ROWS = 10_000
+_SQL_ADDRESS = (
+    "uri must be an address such as postgresql://reader:password@host:5432/database, or the path "
+    "of a file ending in .sqlite"
+)
 #: Tables of a database that are listed.
 _MANY = 50
 _OMOP_KEYS = ("DBMS", "USER", "PASSWORD", "CDM_DATABASE", "CDM_SCHEMA", "RESULTS_SCHEMA")
@@ -80,10 +87,16 @@ def check(database: Database, folder: Path) -> Found:
         found.problem = _unreadable(path, is_folder=kind == "folder")
         if found.problem:
             return found
+    if "@" in database.uri.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        found.problem = "uri holds a second '@': in a user name or password it is written %40"
+        return found
     try:
         _LOOKS.get(kind, _other)(database, path, found)
     except ImportError as error:
         found.problem = f"what reads databases of type '{kind}' is not installed: {error}"
+        plain, driver, _ = database.uri.partition("://")[0].partition("+")
+        if driver and plain in _DBMS:
+            found.problem += f"; the address may begin with {plain}://, without a driver"
     except Exception as error:  # whatever a driver raises, the owner is to read it
         found.problem = f"{type(error).__name__}: {_short(str(error), database)}"
     return found
@@ -101,11 +114,43 @@ def _unreadable(path: Path, *, is_folder: bool) -> str:
 
 
 def _csv(_: Database, path: Path, found: Found) -> None:
+    import pandas as pd
+    from pandas.errors import EmptyDataError, ParserError
+
+    try:
+        frame = pd.read_csv(path, nrows=_ROWS)
+    except EmptyDataError:
+        found.problem = "the file is empty, even of column names"
+        return
+    except UnicodeDecodeError:
+        found.problem = "the file is not text in UTF-8: save it as CSV in UTF-8"
+        return
+    except ParserError as error:
+        found.problem = f"lines of the file differ in their number of columns: {error}".strip()
+        return
+    names = [str(name) for name in frame.columns]
+    types = _csv_types(path)
+    if list(types) != names:
+        types = {name: str(kind) for name, kind in zip(names, frame.dtypes, strict=True)}
+    found.columns = [f"{name}: {types[name]}" for name in names]
+    if len(names) == 1 and (mark := next((each for each in ";\t|" if each in names[0]), None)):
+        found.warnings.append(
+            f"one column, with {mark!r} in its name: algorithms expect commas between columns"
+        )
+    if frame.empty:
+        found.warnings.append("the file has column names and no rows")
+
+
+def _csv_types(path: Path) -> dict[str, str]:
+    """Types by column, as far as they can be told from more rows than are read otherwise."""
     import duckdb
 
-    with closing(duckdb.connect()) as db:
-        rows = db.execute("DESCRIBE SELECT * FROM read_csv(?)", [str(path)]).fetchall()
-    found.columns = [f"{row[0]}: {row[1].lower()}" for row in rows]
+    try:
+        with closing(duckdb.connect()) as db:
+            relation = "DESCRIBE SELECT * FROM read_csv(?, delim = ',', header = true)"
+            return {row[0]: row[1].lower() for row in db.execute(relation, [str(path)]).fetchall()}
+    except duckdb.Error:
+        return {}  # what pandas can read is what counts
 
 
 def _parquet(_: Database, path: Path, found: Found) -> None:
@@ -117,21 +162,49 @@ def _parquet(_: Database, path: Path, found: Found) -> None:
 def _excel(_: Database, path: Path, found: Found) -> None:
     import pandas as pd
 
-    with pd.ExcelFile(path) as book:
+    try:
+        opened = pd.ExcelFile(path)
+    except ValueError:
+        found.problem = f"{path} is not an Excel file"
+        return
+    with opened as book:
         for sheet, frame in pd.read_excel(book, sheet_name=None, nrows=100).items():
             found.columns += [f"{sheet}.{name}: {kind}" for name, kind in frame.dtypes.items()]
 
 
 def _sql(database: Database, path: Path, found: Found) -> None:
+    from sqlalchemy.exc import ArgumentError
+
     uri = database.uri
-    if uri.endswith(".sqlite") and "://" not in uri:
-        found.problem = _unreadable(path, is_folder=False)
+    _, is_url, file = uri.partition("sqlite:///")
+    if is_url or (uri.endswith(".sqlite") and "://" not in uri):
+        # Asked first: a file that is absent would be made.
+        found.problem = _unreadable(Path(file) if is_url else path, is_folder=False)
         if found.problem:
             return
-        uri = str(path.absolute())
-    with connect_to(uri, connect_timeout=_TIMEOUT).connect() as connection:
+        if is_url:
+            found.warnings.append(
+                "algorithms in a sandbox or container do not see this file: give its path as uri, "
+                "ending in .sqlite and without sqlite://"
+            )
+        else:
+            uri = str(path.absolute())
+    try:
+        engine = connect_to(uri, connect_timeout=_TIMEOUT)
+    except ArgumentError:
+        found.problem = _SQL_ADDRESS
+        return
+    dialect = engine.dialect.name
+    if dialect in _DBMS.values() and dialect != "postgresql" and not engine.url.database:
+        found.problem = "the address names no database: end it with '/' and its name"
+        return
+    with engine.connect() as connection:
         if not _list_tables(connection, None, found):
-            found.warnings.append("the account sees no table: grant SELECT on those to be used")
+            found.warnings.append(
+                "there is no table in it"
+                if dialect == "sqlite"
+                else "the account sees no table: grant SELECT on those to be used"
+            )
         may = _WRITERS.get(connection.dialect.name)
         if may is not None and may(connection):
             found.warnings.append(
@@ -169,12 +242,25 @@ def _may_write_mysql(connection: Connection) -> bool:
     from sqlalchemy import text
 
     # Those of everybody are among them, for a database "test" for instance.
-    places = ("*.*", f"`{connection.engine.url.database}`.")
+    database = connection.engine.url.database or ""
     for (grant,) in connection.execute(text("SHOW GRANTS")):
         what, _, where = str(grant).partition(" ON ")
-        if where.startswith(places) and any(word in what.upper() for word in _WRITES):
+        if _covers(where, database) and any(word in what.upper() for word in _WRITES):
             return True
     return False
+
+
+def _covers(where: str, database: str) -> bool:
+    """Whether a grant on ``*.*`` or on a pattern of names, such as ``clin%``, is one on this."""
+    if where.startswith("*.*"):
+        return True
+    found = re.match(r"`((?:[^`]|``)+)`\.", where)
+    if found is None:
+        return False
+    parts = re.findall(r"\\.|.", found[1].replace("``", "`"))
+    wild = {"%": ".*", "_": "."}
+    pattern = "".join(wild.get(each) or re.escape(each.removeprefix("\\")) for each in parts)
+    return re.fullmatch(pattern, database, re.IGNORECASE) is not None
 
 
 _WRITERS: dict[str, Callable[[Connection], bool]] = {
@@ -187,6 +273,9 @@ _WRITERS: dict[str, Callable[[Connection], bool]] = {
 def _sparql(database: Database, _: Path, found: Found) -> None:
     from SPARQLWrapper import JSON, SPARQLWrapper
 
+    if not database.uri.startswith(("http://", "https://")):
+        found.problem = "uri must be the address of the endpoint, with http:// or https://"
+        return
     endpoint = SPARQLWrapper(database.uri, returnFormat=JSON)
     endpoint.setTimeout(_TIMEOUT)
     endpoint.setQuery("SELECT DISTINCT ?p WHERE { ?s ?p ?o } LIMIT 50")
@@ -250,6 +339,9 @@ def _folder(_: Database, path: Path, found: Found) -> None:
 def _other(database: Database, path: Path, found: Found) -> None:
     if "://" not in database.uri and len(database.uri) < 4096 and path.exists():
         found.problem = _unreadable(path, is_folder=path.is_dir())
+        return
+    if database.uri.startswith(("/", "./", "~")):
+        found.warnings.append(f"there is no {path}")
     else:
         found.warnings.append(f"type '{database.type}' is handed to algorithms as it is, untried")
 

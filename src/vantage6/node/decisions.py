@@ -218,11 +218,16 @@ class DecisionLog:
 
 @dataclass(frozen=True)
 class Flaw:
-    """Where the chain is broken, and how."""
+    """Where the chain is broken, and how; ``line`` is 0 if no line of the file is to blame."""
 
     path: Path
     line: int
     problem: str
+
+    @property
+    def place(self) -> str:
+        """File, and line if there is one."""
+        return f"{self.path}, line {self.line}" if self.line else f"{self.path}"
 
 
 @dataclass(frozen=True)
@@ -261,14 +266,14 @@ def verify(folder: Path, expected: Head | None = None) -> Verified:
             repairs += entry["event"] == "repaired"
             if head.hash and (entry["prev"] != head.hash or new.number != head.number + 1):
                 flaws.append(
-                    Flaw(path, number, f"line {head.number + 1} should be here, not {new.number}")
+                    Flaw(path, number, f"entry {head.number + 1} should be here, not {new.number}")
                 )
             head = new
             found = found or head == expected
         if torn:
             flaws.append(Flaw(path, len(lines) + 1, "the line was not completely written"))
     if not found and expected is not None:
-        flaws.append(Flaw(path, 0, f"line {expected.number}, {expected.hash}, is not there"))
+        flaws.append(Flaw(path, 0, f"entry {expected.number}, {expected.hash}, is not there"))
     return Verified(count, head, flaws, repairs)
 
 

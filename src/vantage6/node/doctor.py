@@ -118,7 +118,7 @@ def _decisions(config: NodeConfig) -> Finding:
         return Finding(
             "decision log",
             "error",
-            f"{flaw.path}, line {flaw.line}: {flaw.problem}",
+            f"{flaw.place}: {flaw.problem}",
             "v6 node audit verify tells all; keep the folder, and find out who changed it",
         )
     return Finding("decision log", "ok", f"{verified.lines} lines, unbroken")

@@ -57,8 +57,8 @@ def build(
     if gateway:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             environment[name] = environment[name.lower()] = f"{host}:{port}"
-        own = host.partition("://")[2]
-        environment["NO_PROXY"] = environment["no_proxy"] = ", ".join({"localhost": 0, own: 0})
+        own = dict.fromkeys(("localhost", host.partition("://")[2], "proxyserver"))
+        environment["NO_PROXY"] = environment["no_proxy"] = ", ".join(own)
     if view.targets:
         environment["DATABASE_GATEWAY"] = f"{host}:{port}"
     environment.update(view.environment)

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import aiohttp
-import socketio
-from socketio.exceptions import SocketIOError
 
+from vantage6.common.socket_library import SocketIOError, socketio
 from vantage6.common.transport import backoff
 from vantage6.node.connection import Connection, ServerTrouble
 from vantage6.node.http import tls

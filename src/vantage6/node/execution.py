@@ -222,10 +222,11 @@ class Executions:
             work.note_vpn,
             work.offer.image if work.offer else "",
         )
-        await work.held.enter_async_context(self._site.proxy.serve(execution.proxy_socket, caller))
+        serving = self._site.proxy.serve(execution.proxy_socket, caller, execution.doors)
+        await work.held.enter_async_context(serving)
 
     def _reach(self, work: Work) -> Reach:
-        return Reach(work.view.targets, self._site.whitelist, work.count_sent)
+        return Reach(work.view.targets, self._site.whitelist, work.count_sent, work.note_door)
 
     @asynccontextmanager
     async def _told_as_it_goes(self, work: Work) -> AsyncIterator[None]:
@@ -255,3 +256,5 @@ def _hold(work: Work, execution: Execution) -> None:
     work.execution = execution
     if execution.proxy_socket is not None:
         work.held.callback(execution.proxy_socket.close)
+    for door in execution.doors.values():
+        work.held.callback(door.close)

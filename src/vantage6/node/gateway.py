@@ -1,8 +1,9 @@
-"""The way from an algorithm to the few hosts its node's owner allows: an HTTP proxy.
+"""The way from an algorithm to the few hosts its node's owner allows: an HTTP proxy, and doors.
 
-It shares the socket of the node's own proxy: a request that names another host, by ``CONNECT`` or
-by an absolute ``http://`` address, is for the gateway. Everything else is refused by exact host
-and port before anything is connected.
+The first shares the socket of the node's own proxy: a request that names another host, by
+``CONNECT`` or by an absolute ``http://`` address, is for the gateway. Everything else is refused by
+exact host and port before anything is connected. Who connects to a door means the one host it is
+for, and says nothing of the gateway's: a driver that knows of no proxy.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from vantage6.common.addresses import Target
 from vantage6.node.config import Whitelist
-from vantage6.node.exits import Exits, NoWay, Reader, Writer
+from vantage6.node.exits import Exits, NoWay, Reader, Way, Writer
+from vantage6.node.runtimes.sandbox.doors import SQUID
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +43,14 @@ class Reach:
     """What a run may reach: the hosts of its own databases, and what the whitelist names.
 
     ``on_sent`` is called with the bytes sent to hosts of the whitelist: they leave the site.
+    ``on_door`` is called whenever somebody came to a door: with the reason if it led nowhere, which
+    the visitor cannot be told, or with nothing.
     """
 
     databases: Collection[Target] = ()
     whitelist: Whitelist | None = None
     on_sent: Callable[[int], None] = field(default=lambda _: None)
+    on_door: Callable[[str], None] = field(default=lambda _: None)
 
     def __bool__(self) -> bool:
         return bool(self.databases) or self.whitelist is not None
@@ -63,6 +71,19 @@ class Reach:
         except ValueError:
             return False
         return any(address in network for network in listed.networks)
+
+
+def doors_to(tunnels: Iterable[Target], whitelist: Whitelist | None) -> frozenset[Target]:
+    """Hosts and ports that algorithms are to know by name.
+
+    Parameters
+    ----------
+    tunnels : Iterable of (str, int)
+        Of the node, or of a run.
+    whitelist : Whitelist, optional
+        The node's; then there is the contract's ``squid``, too.
+    """
+    return frozenset(tunnels) | ({SQUID} if whitelist is not None else frozenset())
 
 
 class Gateway:
@@ -98,6 +119,19 @@ class Gateway:
         """A protocol for one connection, which hands over what is not for the gateway."""
         return _Doorman(inner, self._begin)
 
+    def at_door(self, target: Target) -> asyncio.Protocol:
+        """A protocol for one connection that means one host and port from its first byte."""
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._keep(self._lead(target, reader, writer))
+
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_MAX_HEAD), begin)
+
+    def _keep(self, doing: Coroutine[Any, Any, None]) -> None:
+        relay = asyncio.ensure_future(doing)
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+
     def _begin(self, transport: asyncio.Transport, start: bytes) -> None:
         reader = asyncio.StreamReader(limit=_MAX_HEAD)
         protocol = asyncio.StreamReaderProtocol(reader)
@@ -105,9 +139,7 @@ class Gateway:
         protocol.connection_made(transport)
         reader.feed_data(start)
         writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
-        relay = asyncio.ensure_future(self._relay(reader, writer))
-        self._relays.add(relay)
-        relay.add_done_callback(self._relays.discard)
+        self._keep(self._relay(reader, writer))
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -117,6 +149,35 @@ class Gateway:
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # whoever asked has gone, or never made sense
         finally:
+            writer.close()
+
+    async def _lead(
+        self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Lead a visitor of a door on; where there is no way, the connection is reset."""
+        host, port = target
+        try:
+            if not self._reach.allows(host, port):
+                # It outlived a change of the configuration.
+                raise NoWay("this node no longer lets the run through")
+            way = await self._exits.connect(target, leaves=False, plain=False)
+        except NoWay as problem:
+            log.warning("run %s: %s:%s cannot be reached: %s", self._run_id, host, port, problem)
+            self._reach.on_door(str(problem))
+            _reset(writer)
+            return
+        except BaseException:
+            _reset(writer)
+            raise
+        self._reach.on_door("")
+        log.info("run %s: connected to %s:%s", self._run_id, host, port)
+        try:
+            await _join(reader, writer, way, _ignore)
+        except OSError as problem:
+            log.info("run %s: lost %s:%s: %s", self._run_id, host, port, problem)
+            _reset(writer)
+        finally:
+            way.writer.close()
             writer.close()
 
     async def _serve(
@@ -152,10 +213,7 @@ class Gateway:
                 count(len(request))
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(
-                _copy(reader, way.writer, count),
-                _copy(way.reader, writer, _ignore),
-            )
+            await _join(reader, writer, way, count)
         finally:
             way.writer.close()
 
@@ -244,6 +302,24 @@ def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
         f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
     )
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection so that it cannot be taken for one that has come to its end."""
+    at_once = struct.pack("ii", 1, 0)
+    with contextlib.suppress(OSError):  # it has ended already
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    writer.transport.abort()
+
+
+async def _join(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    way: Way,
+    count: Callable[[int], None],
+) -> None:
+    """Pass on what comes from either side, until both have ended."""
+    await asyncio.gather(_copy(reader, way.writer, count), _copy(way.reader, writer, _ignore))
 
 
 async def _copy(reader: Reader, writer: Writer, count: Callable[[int], None]) -> None:

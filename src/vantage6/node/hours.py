@@ -13,9 +13,11 @@ _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _time(value: Any) -> Any:
-    # YAML reads 18:00 as the number 1080.
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
-        return time(value // 60, value % 60)
+    # YAML reads 18:00 as the number 1080, and no time as one below 60: that is an hour alone.
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 60 <= value < 24 * 60:
+            return time(value // 60, value % 60)
+        raise ValueError("must be hours and minutes in quotation marks, such as '08:00'")
     return f"0{value}" if isinstance(value, str) and value[1:2] == ":" else value
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vantage6.common import __version__
 
 _NAME = "lock"
+_READY = b"ready\n"
 # Somebody who only looks holds the lock for an instant.
 _ATTEMPTS, _PAUSE = 5, 0.05
 
@@ -30,11 +31,13 @@ class Holder:
     """The process that holds a folder.
 
     ``namespace`` is the namespace that the process id is valid in; None if it was not told.
+    ``ready`` is whether it has found out that it can work.
     """
 
     pid: int | None
     namespace: int | None = None
     version: str | None = None
+    ready: bool = field(default=False, compare=False)
 
     @property
     def can_be_signalled(self) -> bool:
@@ -43,8 +46,10 @@ class Holder:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold a folder, which is made if absent; let go at the end, however the process ends.
+
+    Yields what is to be called once the process knows that it can work.
 
     Raises
     ------
@@ -70,7 +75,15 @@ def exclusive(folder: Path) -> Iterator[None]:
                 ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n{_namespace()}\n{__version__}\n".encode("ascii"))
-        yield
+        told = False
+
+        def ready() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                os.write(descriptor, _READY)
+
+        yield ready
     finally:
         os.close(descriptor)
 
@@ -98,11 +111,12 @@ def holder_of(folder: Path) -> Holder | None:
 
 def _read(descriptor: int) -> Holder:
     lines = os.pread(descriptor, 128, 0).decode("ascii", "replace").split("\n")
-    pid, namespace, version = (*lines, "", "", "")[:3]
+    pid, namespace, version, state = (*lines, "", "", "", "")[:4]
     return Holder(
         int(pid) if pid.isdecimal() else None,
         int(namespace) if namespace.isdecimal() else None,
         version or None,
+        ready=f"{state}\n".encode() == _READY,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.request import getproxies_environment
@@ -16,6 +17,7 @@ from vantage6.common.configuration import ConfigurationError
 from vantage6.node import logs
 from vantage6.node.agent import Agent, Fatal
 from vantage6.node.config import FILE_TYPES, NodeConfig
+from vantage6.node.gateway import doors_to
 from vantage6.node.http import tls
 from vantage6.node.lock import FolderInUse, exclusive
 from vantage6.node.runtimes.base import Runtime
@@ -47,10 +49,10 @@ def serve(config_path: Path, *, console: bool = True) -> None:
     if not console:
         settings = settings.model_copy(update={"use_console": False})
     try:
-        with exclusive(config.folder):
+        with exclusive(config.folder) as ready:
             logs.configure(settings, config.log_file, config.secrets)
             _introduce(config)
-            asyncio.run(_run(config))
+            asyncio.run(_run(config, ready))
             log.info("Stopped")
     except (FolderInUse, OSError) as error:
         _leave(str(error))
@@ -94,8 +96,8 @@ def _introduce(config: NodeConfig) -> None:
     log.info("Logging to '%s'", config.log_file)
 
 
-async def _run(config: NodeConfig) -> None:
-    agent = Agent(config, make_runtime(config))
+async def _run(config: NodeConfig, ready: Callable[[], None]) -> None:
+    agent = Agent(config, make_runtime(config), on_ready=ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
@@ -144,6 +146,7 @@ def _docker(config: NodeConfig) -> Runtime:
             cpus=section.cpus,
             gpu=config.algorithm_device_requests.gpu,
             services=config.docker_services,
+            doors=doors_to((each.target for each in config.ssh_tunnels), config.whitelist),
         ),
     )
 

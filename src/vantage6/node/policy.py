@@ -9,6 +9,8 @@ from datetime import datetime
 
 from vantage6.node.config import Policies, is_pattern
 
+#: The rule on who asks.
+PEOPLE = "allowed_organizations, allowed_users"
 BASICS_IMAGE = "ghcr.io/vantage6/algorithm-basics:latest"
 
 
@@ -136,7 +138,7 @@ def _basics(policies: Policies, question: Question) -> Verdict:
 
 
 def _people(policies: Policies, question: Question) -> Verdict:
-    rule = "allowed_organizations, allowed_users"
+    rule = PEOPLE
     users, organizations = policies.allowed_users, policies.allowed_organizations
     if not users and not organizations:
         return Verdict(rule, True, "not set: anyone's tasks are run")

@@ -15,14 +15,16 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
 from aiohttp import web
 
+from vantage6.common.addresses import Target
 from vantage6.common.sealing import SealError
 from vantage6.common.transport import backoff
 from vantage6.node.connection import LoginRefused
@@ -32,6 +34,7 @@ from vantage6.node.http import JSON, OCTETS, PIECE, Answer, Http, NoAnswer
 from vantage6.node.mail import Mail, Parent, Subrun, Upload
 from vantage6.node.organizations import NoUsableKey, Organizations
 from vantage6.node.payloads import transformed
+from vantage6.node.runtimes.sandbox.doors import SQUID
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +137,23 @@ class Proxy:
         self._patience = patience
 
     @asynccontextmanager
-    async def serve(self, listener: socket.socket, caller: Caller) -> AsyncIterator[None]:
-        """Serve a run on a listening socket, which is closed at the end."""
+    async def serve(
+        self,
+        listener: socket.socket,
+        caller: Caller,
+        doors: Mapping[Target, socket.socket] | None = None,
+    ) -> AsyncIterator[None]:
+        """Serve a run on a listening socket, which is closed at the end.
+
+        Parameters
+        ----------
+        listener : socket.socket
+            Where the algorithm knows that the proxy is.
+        caller : Caller
+            The run.
+        doors : mapping of (str, int) to socket.socket, optional
+            Where it connects to other hosts by their names; closed at the end too.
+        """
         line = _Line(
             self._http,
             self._organizations,
@@ -147,19 +165,23 @@ class Proxy:
         server = web.Server(
             line.handle, handler_cancellation=True, access_log=None, read_bufsize=PIECE
         )
-        listener.setblocking(False)
         gateway = Gateway(caller.run_id, caller.reach, self._exits)
 
         def protocol() -> asyncio.BaseProtocol:
             return gateway.in_front_of(server) if caller.reach else server()
 
-        site = await asyncio.get_running_loop().create_server(protocol, sock=listener)
-        try:
-            async with gateway.open():
-                yield
-        finally:
-            site.close()
-            await server.shutdown(timeout=0.1)
+        ways: list[tuple[socket.socket, Callable[[], asyncio.BaseProtocol]]]
+        ways = [(listener, protocol)]
+        for target, door in (doors or {}).items():
+            ways.append((door, protocol if target == SQUID else partial(gateway.at_door, target)))
+        async with AsyncExitStack() as held:
+            held.push_async_callback(server.shutdown, timeout=0.1)
+            for sock, factory in ways:
+                sock.setblocking(False)
+                site = await asyncio.get_running_loop().create_server(factory, sock=sock)
+                held.callback(site.close)
+            await held.enter_async_context(gateway.open())
+            yield
 
 
 class _Line:

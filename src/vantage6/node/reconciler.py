@@ -129,10 +129,18 @@ class Reconciler:
             listed.add(offer.run_id)
             offers.append(offer)
         for offer in sorted(offers, key=lambda offer: offer.run_id):
-            self._consider(offer)
+            self.consider(offer)
         if task_id is None:
             for run_id in sorted(asked_about - listed):
                 await self._doubt(run_id)
+
+    def consider(self, offer: Offer) -> None:
+        """Take up an open run, unless it is being driven or was."""
+        if offer.run_id in self._works or offer.run_id in self._done or self._stopping:
+            return
+        if self._lost.pop(offer.run_id, None) is not None:
+            log.info("run %s: was lost with an earlier process, is started anew", offer.run_id)
+        self._begin(Work(offer.run_id, offer=offer))
 
     def kill(self, run_ids: Collection[int] | None, reason: str = KILLED) -> None:
         """Want runs to end; all of them if `run_ids` is None."""
@@ -177,13 +185,6 @@ class Reconciler:
             if not links.get("next"):
                 return runs
             page += 1
-
-    def _consider(self, offer: Offer) -> None:
-        if offer.run_id in self._works or offer.run_id in self._done or self._stopping:
-            return
-        if self._lost.pop(offer.run_id, None) is not None:
-            log.info("run %s: was lost with an earlier process, is started anew", offer.run_id)
-        self._begin(Work(offer.run_id, offer=offer))
 
     async def _doubt(self, run_id: int) -> None:
         """Look closer at a run that the server's list of open runs does not name.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 from typing import Any
 
 from vantage6.node.config import NodeConfig
 from vantage6.node.data import Databases, DataRefusal
 from vantage6.node.offer import DatabaseRequest
-from vantage6.node.policy import Question, StoreAnswer, Verdict, explain
+from vantage6.node.policy import PEOPLE, Question, StoreAnswer, Verdict, explain
 
 _KEYS = {
     "image": (str,),
@@ -20,6 +21,8 @@ _KEYS = {
     "algorithm_store": (str,),
     "encrypted": (bool,),
 }
+# What a task that a server shows has besides.
+_SHOWN = frozenset({"input", "init_orgs", "organizations"})
 
 
 class Malformed(Exception):
@@ -67,7 +70,35 @@ def rehearse(config: NodeConfig, task: Any) -> list[Verdict]:
         store=StoreAnswer(store) if store else None,
         function=task.get("method") or (task.get("input_") or {}).get("method"),
     )
-    return [*explain(config.policies, question), _databases(config, task), _image(config, task)]
+    verdicts = [
+        _as_far_as_known(each, config, question) for each in explain(config.policies, question)
+    ]
+    return [*verdicts, _databases(config, task), _image(config, task)]
+
+
+def misspelt(task: Any) -> dict[str, str]:
+    """Keys of a task that are read under another spelling only, and that spelling."""
+    if not isinstance(task, dict):
+        return {}
+    unread = [key for key in task if key not in _KEYS and key not in _SHOWN]
+    near = {key: difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.75) for key in unread}
+    return {key: found[0] for key, found in near.items() if found}
+
+
+def _as_far_as_known(verdict: Verdict, config: NodeConfig, question: Question) -> Verdict:
+    """Say so where an organization may be listed under what the task does not say of it."""
+    listed = config.policies.allowed_organizations
+    if verdict.allowed is not False or verdict.rule != PEOPLE:
+        return verdict
+    named = question.init_org_name is not None
+    if named and not any(entry.isdecimal() for entry in listed):
+        return verdict
+    if not named and all(entry.isdecimal() for entry in listed):
+        return verdict
+    lacking = "id" if named else "name"
+    both = '{"id": …, "name": …}'
+    reason = f"{verdict.reason}, unless by the organization's {lacking}: give init_org as {both}"
+    return Verdict(verdict.rule, False, reason)
 
 
 def _databases(config: NodeConfig, task: dict[str, Any]) -> Verdict:

@@ -121,8 +121,9 @@ class Steps:
             site.sharing,
             site.identity.organization_name,
         )
-        if work.wanted_vpn and conclusion.status in FAILURES:
-            text = outcome.complaint(site.identity.organization_name, NO_VPN, conclusion.log)
+        lacked = NO_VPN if work.wanted_vpn else work.no_way
+        if lacked and conclusion.status in FAILURES:
+            text = outcome.complaint(site.identity.organization_name, lacked, conclusion.log)
             conclusion = replace(conclusion, log=text)
         work.conclusion = conclusion
 

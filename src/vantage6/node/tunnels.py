@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -303,7 +303,7 @@ class Tunnels:
         self._tunnels = {tunnel.target: tunnel for tunnel in tunnels}
 
     @property
-    def targets(self) -> Collection[Target]:
+    def targets(self) -> Set[Target]:
         """Hosts and ports under which algorithms reach them."""
         return self._tunnels.keys()
 

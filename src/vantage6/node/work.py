@@ -76,6 +76,8 @@ class Work:
     sent: int = 0
     #: Whether it asked for the VPN, which there is not.
     wanted_vpn: bool = False
+    #: Why the host that it connected to by name last could not be reached, if so.
+    no_way: str = ""
     #: Whether the server tells that it started; otherwise this node does.
     announced: bool = False
     #: Of the request that made the task, for the logs.
@@ -99,6 +101,10 @@ class Work:
     def note_vpn(self) -> None:
         """Note that the algorithm asked for the VPN."""
         self.wanted_vpn = True
+
+    def note_door(self, problem: str) -> None:
+        """Note why a host that the algorithm connected to by name could not be reached, if so."""
+        self.no_way = problem
 
     @property
     def settled(self) -> bool:

@@ -9,27 +9,25 @@ meanwhile nothing else is sent: a slow bus must not hold up a server.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any
 
-import aio_pika
-import socketio
-from socketio.async_pubsub_manager import AsyncPubSubManager
+from vantage6.server.socket_library import socketio
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
 #: A bus on which no beat came back for this long is down.
 LOST_SECONDS = 7.0
-_PATIENCE = 3.0
+#: Seconds for one step of talking to a broker.
+PATIENCE = 3.0
 
 Hear = Callable[[dict[str, Any]], None]
 
 
-class _Watched(AsyncPubSubManager):  # type: ignore[misc] # (has no types)
+class Bus(socketio.async_pubsub_manager.AsyncPubSubManager):  # type: ignore[misc] # (has no types)
     """What both managers have in common; to be put before the library's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -97,7 +95,7 @@ class _Watched(AsyncPubSubManager):  # type: ignore[misc] # (has no types)
         self.thread.cancel()
         await asyncio.gather(self.thread, return_exceptions=True)
         closing = asyncio.ensure_future(self._hang_up())
-        await asyncio.wait({closing}, timeout=_PATIENCE)
+        await asyncio.wait({closing}, timeout=PATIENCE)
         if not closing.done():
             closing.cancel()
         elif not closing.cancelled() and (error := closing.exception()):
@@ -124,42 +122,11 @@ class _Watched(AsyncPubSubManager):  # type: ignore[misc] # (has no types)
             return
         # In a task of its own: the library raises CancelledError for a broken channel.
         sending = asyncio.ensure_future(super()._publish(data))
-        await asyncio.wait({sending}, timeout=_PATIENCE)
+        await asyncio.wait({sending}, timeout=PATIENCE)
         if not sending.done():
             sending.cancel()
         elif not sending.cancelled() and (error := sending.exception()):
             log.debug("Nothing can be sent over the bus: %s", error)
-
-
-class RedisBus(_Watched, socketio.AsyncRedisManager):  # type: ignore[misc]
-    """Over Redis."""
-
-    async def _hang_up(self) -> None:
-        redis, pubsub = self.redis, self.pubsub
-        self.connected = False
-        if pubsub is not None:
-            await pubsub.aclose()
-        if redis is not None:
-            await redis.aclose()
-
-
-class RabbitBus(_Watched, socketio.AsyncAioPikaManager):  # type: ignore[misc]
-    """Over RabbitMQ."""
-
-    async def _connection(self) -> Any:
-        # Not the connection that restores itself: a broken one is thrown away.
-        return await aio_pika.connect(self.url, timeout=_PATIENCE)
-
-    publisher_connection: Any
-
-    async def _hang_up(self) -> None:
-        connection, self.publisher_connection = self.publisher_connection, None
-        if connection is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await connection.close()
-
-
-Bus = RedisBus | RabbitBus
 
 
 def make_bus(redis: str | None, rabbitmq: str | None, secret: str) -> Bus | None:
@@ -173,9 +140,14 @@ def make_bus(redis: str | None, rabbitmq: str | None, secret: str) -> Bus | None
         The key for tokens: installations that share a broker do not hear each other.
     """
     channel = "vantage6." + hashlib.sha256(b"bus" + secret.encode()).hexdigest()[:16]
+    # Imported here: most servers need neither of the two, which take 8 and 3 MiB.
     if redis is not None:
-        options = {"socket_connect_timeout": _PATIENCE, "socket_timeout": LOST_SECONDS}
+        from vantage6.server.bus_redis import RedisBus
+
+        options = {"socket_connect_timeout": PATIENCE, "socket_timeout": LOST_SECONDS}
         return RedisBus(redis, channel=channel, redis_options=options)
     if rabbitmq is not None:
+        from vantage6.server.bus_rabbitmq import RabbitBus
+
         return RabbitBus(rabbitmq, channel=channel)
     return None

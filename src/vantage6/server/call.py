@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -41,6 +41,10 @@ class Work:
     def tell(self, event: str, payload: Any, rooms: list[str]) -> None:
         """Tell these rooms, after the commit."""
         self._told.append(lambda: self.services.events.tell(event, payload, rooms))
+
+    def tell_in_order(self, news: Sequence[tuple[str, Any, list[str]]]) -> None:
+        """Tell several things (event, payload, rooms) one after the other, after the commit."""
+        self._told.append(lambda: self.services.events.tell_in_order(news))
 
     def changed(self, *task_ids: int, ended: bool) -> None:
         """Wake whoever waits for these tasks (for their end), after the commit."""

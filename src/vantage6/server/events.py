@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import socketio
-
 from vantage6.server.bus import Bus
+from vantage6.server.socket_library import socketio
 
 NAMESPACE = "/tasks"
 log = logging.getLogger(__name__)
@@ -29,6 +28,11 @@ def collaboration_room(collaboration_id: int) -> str:
 def organization_room(collaboration_id: int, organization_id: int) -> str:
     """Room of an organization's node in a collaboration, and of people who follow only that."""
     return f"collaboration_{collaboration_id}_organization_{organization_id}"
+
+
+def node_room(collaboration_id: int, organization_id: int) -> str:
+    """Room of an organization's node in a collaboration, where nobody else listens."""
+    return f"collaboration_{collaboration_id}_node_of_{organization_id}"
 
 
 def audience(collaboration_id: int, organizations: Iterable[int]) -> list[str]:
@@ -77,6 +81,16 @@ class Events:
     def tell(self, event: str, payload: Any, rooms: list[str], *, here: bool = False) -> None:
         """Tell everybody in these rooms; `here`: only those connected to this process."""
         self._send(lambda: self._emit(event, payload, rooms, here=here))
+
+    def tell_in_order(self, news: Sequence[tuple[str, Any, list[str]]]) -> None:
+        """Tell several things (event, payload, rooms) so that nobody hears a later one first."""
+        self._send(lambda: self._emit_in_order(news))
+
+    async def _emit_in_order(self, news: Sequence[tuple[str, Any, list[str]]]) -> None:
+        for event, payload, rooms in news:
+            await self._emit(event, payload, rooms, here=False)
+            # Others have their turn, however many there are.
+            await asyncio.sleep(0)
 
     def _send(self, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
         def start() -> None:

@@ -7,6 +7,7 @@ import sys
 
 from vantage6.common import __version__
 from vantage6.common.configuration import ConfigurationError
+from vantage6.common.heap import share_one_heap
 from vantage6.server.app import Application
 from vantage6.server.config import ServerConfig
 from vantage6.server.listening import Listening
@@ -32,6 +33,7 @@ def serve(config: ServerConfig, *, log_name: str = "server_user.log") -> None:
     SystemExit
         With status 1 when it cannot start; the reason is printed.
     """
+    share_one_heap()
     try:
         folder = config.directories.log
         logs.set_up(

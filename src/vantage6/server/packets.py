@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import socketio
-from socketio.packet import BINARY_ACK, BINARY_EVENT, CONNECT_ERROR, EVENT
-from socketio.packet import Packet as AnyPacket
+from vantage6.server.socket_library import packet, socketio
 
 log = logging.getLogger(__name__)
 
 # Calls of the library to its own handlers, which a client's event of that name would reach.
 _RESERVED = frozenset({"connect", "disconnect"})
-_NEVER_SENT_BY_CLIENTS = frozenset({BINARY_ACK, BINARY_EVENT, CONNECT_ERROR})
+_NEVER_SENT_BY_CLIENTS = frozenset({packet.BINARY_ACK, packet.BINARY_EVENT, packet.CONNECT_ERROR})
 
 
-class Packet(AnyPacket):  # type: ignore[misc]
+class Packet(packet.Packet):  # type: ignore[misc]
     """A packet; a malformed one reads as an event of no name, to which nobody listens.
 
     The library would raise, and log a stack trace per packet of whoever is not even identified.
@@ -35,12 +33,15 @@ class Packet(AnyPacket):  # type: ignore[misc]
         if problem:
             # Not louder: anybody could fill the log.
             log.debug("Malformed packet dropped: %s", problem)
-            self.packet_type, self.namespace, self.id, self.data = EVENT, "/", None, [""]
+            self.packet_type, self.namespace, self.id, self.data = packet.EVENT, "/", None, [""]
 
     def _problem(self) -> str | None:
-        if self.packet_type in _NEVER_SENT_BY_CLIENTS or not 0 <= self.packet_type <= BINARY_ACK:
+        if (
+            self.packet_type in _NEVER_SENT_BY_CLIENTS
+            or not 0 <= self.packet_type <= packet.BINARY_ACK
+        ):
             return "type of packet"
-        if self.packet_type != EVENT:
+        if self.packet_type != packet.EVENT:
             return None
         if not isinstance(self.data, list) or not self.data or not isinstance(self.data[0], str):
             return "no name of an event"

@@ -12,20 +12,26 @@ from typing import Any, cast
 
 import anyio.from_thread
 import anyio.to_thread
-import socketio
 from sqlalchemy import Table, and_, select, update
 from sqlalchemy.orm import Session
 
 from vantage6.server.auth.caller import ended, load_caller
 from vantage6.server.auth.tokens import ExpiredToken, InvalidToken, Kind, Token
 from vantage6.server.bus import Bus
-from vantage6.server.events import NAMESPACE, audience, collaboration_room, organization_room
+from vantage6.server.events import (
+    NAMESPACE,
+    audience,
+    collaboration_room,
+    node_room,
+    organization_room,
+)
 from vantage6.server.model.changes import change_number
 from vantage6.server.model.runs import append_log
 from vantage6.server.model.tables import Authenticatable, Collaboration, Node, Run, Task
 from vantage6.server.packets import PacketServer
 from vantage6.server.processes import take_offline, tell_offline
 from vantage6.server.services import Services
+from vantage6.server.socket_library import socketio
 from vantage6.web.errors import Refusal
 from vantage6.web.responses import utc_now
 from vantage6.web.rules import Operation, Scope
@@ -79,7 +85,9 @@ class Connection:
     @property
     def entered(self) -> list[str]:
         """The rooms it is really in: a node hears only of what concerns itself."""
-        return self.rooms[-1:] if self.kind is Kind.NODE else self.rooms
+        if self.kind is not Kind.NODE or self.collaboration_id is None:
+            return self.rooms
+        return [*self.rooms[-1:], node_room(self.collaboration_id, self.organization_id)]
 
 
 class Sockets:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,8 @@ from vantage6.node.runtimes.process import ProcessRuntime, Registration
 
 ALGORITHMS = Path(__file__).parent / "algorithms"
 IMAGE = "example.org/escape-artist"
+#: What runs may know by name, each of them some: one host twice, and a port of the mighty.
+DOORS = (("dbtunnel", 5432), ("dbtunnel", 6543), ("other.hospital", 5432), ("web", 80))
 #: Large enough for Python, small enough for a machine that others use too.
 LIMITS = Limits(
     memory=512 * 1024**2,
@@ -81,6 +83,7 @@ def make_spec(
     mounts: Sequence[Mount] = (),
     environment: Mapping[str, str] | None = None,
     limits: Limits = LIMITS,
+    doors: Collection[tuple[str, int]] = (),
 ) -> RunSpec:
     """A run as the agent would ask for it."""
     run_id = next(_run_ids)
@@ -108,6 +111,7 @@ def make_spec(
         mounts=mounts,
         environment={**given, **(environment or {})},
         limits=limits,
+        doors=doors,
     )
 
 
@@ -190,6 +194,8 @@ async def start(
         await execution.kill("the test is over")
         if execution.proxy_socket is not None:
             execution.proxy_socket.close()
+        for door in execution.doors.values():
+            door.close()
 
 
 @pytest.fixture
@@ -215,5 +221,6 @@ def helpers() -> Any:
         said=said,
         limits=LIMITS,
         image=IMAGE,
+        doors=DOORS,
         algorithms=ALGORITHMS,
     )

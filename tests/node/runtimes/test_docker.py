@@ -202,6 +202,64 @@ async def test_a_run_is_found_again_by_the_next_process_of_the_node(
     assert "after" in result.stdout
 
 
+async def test_a_run_that_is_found_again_keeps_its_doors(
+    make: Any, client: docker.APIClient, helpers: Any, tmp_path: Path
+) -> None:
+    """Names mean to it what they did, also when the owner has changed the tunnels meanwhile."""
+    doors = [("dbtunnel", 5432), ("web", 80)]
+    first = await make(doors=[("another", 5432), *doors])
+    spec = helpers.make_spec(tmp_path / "runs", "knock_until_told", *doors[0], doors=doors)
+    execution = await first.start(spec)
+    assert await helpers.said(spec, "knocking")
+    execution._life.cancel()
+    for each in (execution.proxy_socket, *execution.doors.values()):
+        each.close()
+    first._executions.clear()
+
+    second = await make(doors=[("zebra", 5432), ("dbtunnel", 5432)])
+    (again,) = [each async for each in second.running()]
+    assert set(again.doors) == set(doors)
+    loop = asyncio.get_running_loop()
+    door = again.doors[doors[0]]
+    connection, _ = await asyncio.wait_for(loop.sock_accept(door), 60)
+    with connection:
+        await loop.sock_sendall(connection, b"hello again")
+    assert await again.wait() == Ended(0)
+    for each in (again.proxy_socket, *again.doors.values()):
+        each.close()
+    assert helpers.outcome_of(spec, Ended(0)).result == "hello again"
+    await first.close()
+    await second.close()
+    assert own_containers(client, second) == []
+
+
+async def test_a_run_of_a_node_without_tunnels_knows_none_of_another_nodes(
+    make: Any, start: Any, run: Any, helpers: Any, engine: str, tmp_path: Path
+) -> None:
+    """Two nodes on one engine, as for two collaborations."""
+    with_tunnel = await make(doors=helpers.doors)
+    without = DockerRuntime(
+        f"other-{uuid.uuid4().hex[:8]}",
+        tmp_path / "other",
+        Settings(host=engine, pull_always=False),
+    )
+    await without.open()
+    try:
+        execution, _ = await start("sleep", 60, runtime=with_tunnel, doors=helpers.doors)
+        places = [door.getsockname() for door in execution.doors.values()]
+        attempts = [["look_up", "dbtunnel"], ["connect_all", places], ["open_ports"]]
+        outcome = await run("several", attempts, runtime=without)
+        unknown, shut, ports = outcome.result
+        assert "ok" not in unknown
+        assert shut == ["ECONNREFUSED"] * len(places)
+        assert ports == [without.proxy_address(None)[1]]  # type: ignore[arg-type]
+        # What its node cannot offer is refused, rather than left to time out.
+        with pytest.raises(StartFailed, match=r"no door to.*dbtunnel"):
+            await start("nothing", runtime=without, doors=helpers.doors[:1])
+    finally:
+        await without.close()
+
+
 async def test_what_ended_before_anybody_could_start_it_again_is_removed(
     make: Any, client: docker.APIClient, helpers: Any, tmp_path: Path
 ) -> None:
@@ -442,7 +500,8 @@ async def test_linked_services_are_reached_by_their_names_and_nothing_else_is(
     client.start(made)
     try:
         client.disconnect_container_from_network(made, "none")
-        runtime = await make(services={"db": name, "gone": "no-such-container"})
+        services = {"db": name, "gone": "no-such-container"}
+        runtime = await make(services=services, doors=[("dbtunnel", 5000)])
         targets = [["db", 5000], ["db", 5001], ["1.1.1.1", 443]]
         targets += [["169.254.169.254", 80], ["172.17.0.1", 22], [name, 5000]]
         with socket.create_server(("", 0)) as server:
@@ -454,6 +513,13 @@ async def test_linked_services_are_reached_by_their_names_and_nothing_else_is(
             assert gateways
             others = answers[2:5] + gateways
             assert not [answer for answer in others if answer.startswith("ok")], others
+            # A tunnel's name beside them; the machine's own name, too.
+            attempts = [["connect_all", targets[:2]], ["look_up", "dbtunnel"], ["look_up_oneself"]]
+            outcome = await run("several", attempts, runtime=runtime, doors=[("dbtunnel", 5000)])
+            answers, tunnel, oneself = outcome.result
+            assert answers == ["ok: hi", "ECONNREFUSED"]
+            assert "'127.64.0.1'" in tunnel
+            assert oneself.startswith("ok")
             server.setblocking(False)
             with pytest.raises(BlockingIOError):
                 server.accept()

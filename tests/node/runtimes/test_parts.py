@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +175,21 @@ def test_threads_and_processes_may_be_made_but_no_namespaces(flags: int, allowed
     finally:
         linux.MACHINE = before
     assert (execute(code, 56, 0xC000003E, flags) == 0x7FFF0000) is allowed
+
+
+def test_a_process_with_a_second_thread_is_told_from_one_without() -> None:
+    # By an interpreter of its own: this one may have threads.
+    program = (
+        "import sys, threading; sys.path.insert(0, sys.argv[1]); from sandbox import linux\n"
+        "linux.insist_on_one_thread()\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "try: linux.insist_on_one_thread()\n"
+        "except OSError as error: print(error.errno)"
+    )
+    runtimes = Path(linux.__file__).parents[1]
+    command = [sys.executable, "-I", "-c", program, str(runtimes)]
+    outcome = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    assert int(outcome.stdout) == errno.EINVAL
 
 
 def test_paths_are_shown_once_and_as_links_resolve_them(tmp_path: Path) -> None:

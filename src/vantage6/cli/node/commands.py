@@ -35,10 +35,29 @@ def new(
     name: Name = None,
     system: System = False,
     api_key: Annotated[str | None, typer.Option(help="Key the node logs in with.")] = None,
-    server_url: Annotated[str | None, typer.Option(help="With scheme, without port.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
-    api_path: Annotated[str | None, typer.Option()] = None,
-    task_dir: Annotated[str | None, typer.Option()] = None,
+    server_url: Annotated[
+        str | None,
+        typer.Option(help="With scheme, without port.", show_default="http://localhost"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port the server listens on.",
+            show_default="443 with https, else 7601",
+        ),
+    ] = None,
+    api_path: Annotated[
+        str | None, typer.Option(help="Where the server's API begins.", show_default="/api")
+    ] = None,
+    task_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Written down for other versions; this one uses state_dir.",
+            show_default="the node's data folder",
+        ),
+    ] = None,
     database: Annotated[
         list[str] | None, typer.Option(help="LABEL:TYPE:URI; more than one is possible.")
     ] = None,
@@ -48,16 +67,25 @@ def new(
     allowed_store: Annotated[
         list[str] | None, typer.Option(help="URL or pattern; more than one is possible.")
     ] = None,
-    log_level: Annotated[str | None, typer.Option()] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(help="DEBUG, INFO, WARNING, ERROR or CRITICAL.", show_default="INFO"),
+    ] = None,
     encryption: Annotated[
         bool | None,
         typer.Option(
             "--encryption/--no-encryption",
-            help="As in the collaboration. [default: as the server says]",
-            show_default=False,
+            help="As in the collaboration.",
+            show_default="as the server says",
         ),
     ] = None,
-    private_key: Annotated[str | None, typer.Option(help="Path of a PEM file.")] = None,
+    private_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Path of the organization's key (PEM), if encrypted.",
+            show_default="private_key.pem in the node's data folder",
+        ),
+    ] = None,
     non_interactive: Annotated[
         bool, typer.Option("--non-interactive", help="Ask nothing: take defaults.")
     ] = False,
@@ -108,19 +136,18 @@ def list_nodes() -> None:
 
 
 @node.command()
-def files(name: Name = None, system: System = False) -> None:
+def files(name: Name = None, system: System = False, config: ConfigFile = None) -> None:
     """Where a node's configuration, log and data are."""
     require("node")
     from vantage6.cli.node.instances import find
     from vantage6.common.messages import info
 
-    instance = find(name, None, system)
-    config = instance.config
+    instance = find(name, config, system)
     info(f"Configuration file = {instance.path}")
-    info(f"Log file           = {config.log_file}")
-    info(f"data folders       = {config.folder}")
+    info(f"Log file           = {instance.config.log_file}")
+    info(f"data folders       = {instance.config.folder}")
     info("Database labels and files")
-    for database in config.databases:
+    for database in instance.config.databases:
         info(f" - {database.label:15} = {database.shown_uri} (type: {database.type})")
 
 

@@ -19,8 +19,8 @@ from vantage6.cli.node.instances import Instance, running
 from vantage6.common.messages import info, warning
 from vantage6.node.lock import Holder, holder_of
 
-#: Seconds a node may take to take its folder, and to find out that it cannot work.
-_START, _EARLY_DEATH = 60.0, 1.5
+#: Seconds a node may take to find out whether it can work, and to end if it cannot.
+_START, _ENDING = 60.0, 10.0
 #: Seconds a node may take to stop; algorithms are ended first.
 _STOP = 60.0
 _POLL = 0.05
@@ -52,15 +52,20 @@ def start_detached(instance: Instance) -> int:
             start_new_session=True,
         )
 
-    def is_up() -> bool:
-        return instance.holder() is not None
+    def holder() -> Holder | None:
+        return instance.holder()
 
-    _wait(_START, lambda: process.poll() is not None or is_up())
-    _wait(_EARLY_DEATH, lambda: process.poll() is not None)
-    if process.poll() is not None:
+    def has_ended() -> bool:
+        return process.poll() is not None
+
+    _wait(_START, lambda: has_ended() or bool((found := holder()) and found.ready))
+    if holder() is None:
+        # It lets go of its folder before it ends.
+        _wait(_ENDING, has_ended)
+    if has_ended():
         said = words.read_text(errors="replace").strip()
         leave(f"The node could not be started: {said or f'exit code {process.returncode}'}")
-    if not is_up():
+    if holder() is None:
         process.kill()
         process.wait()
         leave(f"The node did not start within {_START:.0f} seconds; see {words}")

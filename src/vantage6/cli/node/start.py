@@ -27,6 +27,8 @@ def begin(instance: Instance, *, attach: bool) -> None:
         leave(f"Node {instance.name} is already running")
     info("Checking that data and log dirs exist")
     config.log_folder.mkdir(parents=True, exist_ok=True)
+    for remark in config.remarks():
+        warning(f"Configuration: {remark}")
     info("Setting up databases")
     for database in config.databases:
         info(f"  Processing {database.type} database {database.label}:{database.shown_uri}")
@@ -63,4 +65,4 @@ def chosen(
         raise typer.Exit(0)
     if all_:
         return up
-    return [choose(question, {each.title: each for each in up})]
+    return [choose(question, {each.title: each for each in up}, [each.name for each in up])]

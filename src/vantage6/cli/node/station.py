@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from vantage6.cli.node.options import ConfigFile, Name, System
 policy = typer.Typer(help="What may run at a node.", no_args_is_help=True)
 audit = typer.Typer(help="What a node was asked, decided, ran and sent.", no_args_is_help=True)
 data = typer.Typer(help="A node's databases.", no_args_is_help=True)
+_MONTH = typer.Option(help="Such as 2026-01.", show_default="all")
 _MARKS = {True: "yes", False: "NO", None: "?"}
 
 
@@ -37,7 +39,8 @@ def check_policy(
     require("node")
     from vantage6.cli.asking import leave
     from vantage6.cli.node.instances import find
-    from vantage6.node.rehearsal import Malformed, rehearse
+    from vantage6.common.messages import warning
+    from vantage6.node.rehearsal import Malformed, misspelt, rehearse
 
     instance = find(name, config, system)
     try:
@@ -45,6 +48,8 @@ def check_policy(
         verdicts = rehearse(instance.config, content)
     except (ValueError, Malformed) as problem:
         leave(f"{task}: {problem}")
+    for key, near in misspelt(content).items():
+        warning(f"{task}: '{key}' is not read; did you mean '{near}'?")
     for verdict in verdicts:
         typer.echo(f"{_MARKS[verdict.allowed]:<4}{verdict.rule}: {verdict.reason}")
     if any(verdict.allowed is False for verdict in verdicts):
@@ -80,11 +85,11 @@ def verify(
         expected = Head(int(number), digest)
     verified = look(find(name, config, system).config.decisions, expected)
     for flaw in verified.flaws:
-        typer.echo(f"{flaw.path}, line {flaw.line}: {flaw.problem}")
+        typer.echo(f"{flaw.place}: {flaw.problem}")
     if verified.repairs:
         typer.echo(f"{verified.repairs} interrupted writes were repaired, and noted.")
     if verified.flaws:
-        typer.echo(f"NOT as the node wrote it: {len(verified.flaws)} flaws.")
+        typer.echo(f"NOT as the node wrote it: {_count(len(verified.flaws), 'flaw')}.")
         raise typer.Exit(1)
     typer.echo(f"{verified.lines} lines, unbroken.")
     typer.echo(f"Keep this elsewhere, to notice if the end is cut off: {_head(verified.head)}")
@@ -95,7 +100,7 @@ def show(
     name: Name = None,
     system: System = False,
     config: ConfigFile = None,
-    month: Annotated[str | None, typer.Option(help="Such as 2026-01. [default: all]")] = None,
+    month: Annotated[str | None, _MONTH] = None,
     run: Annotated[int | None, typer.Option(help="Only this run.")] = None,
 ) -> None:
     """Print the lines, as JSON."""
@@ -103,7 +108,9 @@ def show(
     from vantage6.cli.node.instances import find
     from vantage6.node.decisions import entries
 
-    for entry in entries(find(name, config, system).config.decisions, month):
+    folder = find(name, config, system).config.decisions
+    _warn_of_flaws(folder)
+    for entry in entries(folder, _valid(month)):
         if run is None or entry.get("run") == run:
             typer.echo(json.dumps(entry))
 
@@ -113,39 +120,80 @@ def report(
     name: Name = None,
     system: System = False,
     config: ConfigFile = None,
-    month: Annotated[str | None, typer.Option(help="Such as 2026-01. [default: all]")] = None,
+    month: Annotated[str | None, _MONTH] = None,
 ) -> None:
     """Who asked for what, what came of it, how much left; per organization and image."""
     require("node")
     from vantage6.cli.node.instances import find
     from vantage6.node.decisions import entries
 
+    folder = find(name, config, system).config.decisions
+    _warn_of_flaws(folder)
     asked: dict[int, dict[str, Any]] = {}
     rows: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    seconds: dict[tuple[Any, ...], float] = defaultdict(float)
     refusals: Counter[str] = Counter()
-    for entry in entries(find(name, config, system).config.decisions, month):
+    failures: Counter[str] = Counter()
+    for entry in entries(folder, _valid(month)):
         if entry["event"] == "asked":
             asked[entry["run"]] = entry
-            key = (entry["organization"], entry["user"], entry["image"], entry["function"] or "-")
-            rows[key][entry["verdict"]] += 1
+            rows[_row(entry)][entry["verdict"]] += 1
             if entry["verdict"] == "refused":
                 refusals[entry["rule"]] += 1
         elif entry["event"] == "ended" and entry["run"] in asked:
             first = asked[entry["run"]]
-            key = (first["organization"], first["user"], first["image"], first["function"] or "-")
+            key = _row(first)
             rows[key][entry["status"]] += 1
-            rows[key]["seconds"] += round(entry["seconds"])
+            if first["verdict"] == "allowed" and entry["status"] != "completed":
+                failures[entry["status"]] += 1
+            seconds[key] += entry["seconds"]
             rows[key]["bytes"] += (
                 entry["result_bytes"] + entry["log_bytes"] + entry["request_bytes"]
             )
+    if not rows:
+        typer.echo(f"Nothing was asked{f' in {month}' if month else ''}.")
+        return
     header = ("organization", "user", "allowed", "refused", "completed", "seconds", "bytes out")
     typer.echo(" ".join(f"{each:>12}" for each in header) + "  image, function")
-    for (organization, user, image, function), counts in sorted(rows.items(), key=str):
-        figures = [counts[each] for each in ("allowed", "refused", "completed", "seconds", "bytes")]
+    for key, counts in sorted(rows.items(), key=str):
+        organization, user, image, function = key
+        figures = [counts[each] for each in ("allowed", "refused", "completed")]
         values = [organization, "-" if user is None else user, *figures]
+        values += [f"{round(seconds[key], 1):g}", counts["bytes"]]
         typer.echo(" ".join(f"{each:>12}" for each in values) + f"  {image}, {function}")
     for rule, count in refusals.most_common():
         typer.echo(f"refused by {rule}: {count}")
+    for status, count in failures.most_common():
+        typer.echo(f"allowed, and ended as {status}: {count}")
+
+
+def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
+    return entry["organization"], entry["user"], entry["image"], entry["function"] or "-"
+
+
+def _valid(month: str | None) -> str | None:
+    from vantage6.cli.asking import leave
+
+    if month is not None and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
+        leave("--month must be a year and a month, such as 2026-01")
+    return month
+
+
+def _warn_of_flaws(folder: Path) -> None:
+    """On standard error, so that what is printed stays what it was."""
+    from vantage6.node.decisions import verify as look
+
+    flaws = look(folder).flaws
+    if flaws:
+        typer.echo(
+            f"The log is NOT as the node wrote it ({_count(len(flaws), 'flaw')}), and this may not "
+            "be all: see 'v6 node audit verify'.",
+            err=True,
+        )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 @data.command("check")

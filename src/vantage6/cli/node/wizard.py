@@ -20,6 +20,7 @@ from vantage6.common.globals import DATABASE_TYPES, DEFAULT_API_PATH, InstanceTy
 from vantage6.common.messages import error, info, warning
 from vantage6.common.places import config_folder, data_folder
 from vantage6.node.config import NodeConfig
+from vantage6.node.data import Databases
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _QUIET = ("urllib3", "requests", "engineio.client", "docker.utils.config", "docker.auth")
@@ -100,7 +101,9 @@ def new(name: str | None, system: bool, given: Given, *, interactive: bool) -> P
         leave(f"Configuration {name} already exists!")
     _make_writable(folder)
     content = _content(ask, given, data_folder(InstanceType.NODE, scope) / name)
-    _write_checked(path, content)
+    config = _write_checked(path, content)
+    for complaint in Databases(config.databases, config.beside(".")).missing():
+        warning(complaint)
     info(f"New configuration created: {path}")
     info(f"You can start the node by running v6 node start{' --system' if system else ''}")
     return path
@@ -157,8 +160,14 @@ def _databases(ask: _Asker, given: Given) -> list[dict[str, str]]:
         label = ask.text("Enter unique label for the database:", None, "default")
         uri = ask.text("Database URI:", None)
         kind = ask.select("Database type:", DATABASE_TYPES, None, "csv")
-        found.append({"label": label, "uri": uri, "type": kind})
+        found.append({"label": label, "uri": _from_here(uri), "type": kind})
     return found
+
+
+def _from_here(uri: str) -> str:
+    """A path as it is seen from the current folder; the file counts from its own."""
+    path = Path(uri)
+    return str(path.absolute()) if uri and "://" not in uri and path.exists() else uri
 
 
 def _database(text: str) -> dict[str, str]:
@@ -166,7 +175,7 @@ def _database(text: str) -> dict[str, str]:
     kind, second, uri = rest.partition(":")
     if not (first and second and uri):
         leave(f"--database '{text}' must be LABEL:TYPE:URI, such as default:csv:/data/patients.csv")
-    return {"label": label, "uri": uri, "type": kind}
+    return {"label": label, "uri": _from_here(uri), "type": kind}
 
 
 def _policies(ask: _Asker, given: Given) -> dict[str, Any]:
@@ -211,6 +220,11 @@ def _encryption(ask: _Asker, given: Given, url: str, api_key: str) -> dict[str, 
         enabled = _collaboration_is_encrypted(ask, url, api_key)
     if enabled is None:
         enabled = ask.confirm("Enable encryption?", default=True)
+        if not ask.interactive:
+            warning(
+                "What the collaboration says of encryption is not known: it is taken as encrypted. "
+                "Otherwise give --no-encryption"
+            )
     key = given.private_key or ""
     if enabled and not key and ask.interactive:
         key = ask.text("Path to private key file:", None)
@@ -246,12 +260,12 @@ def _collaboration_is_encrypted(ask: _Asker, url: str, api_key: str) -> bool | N
     return encrypted
 
 
-def _write_checked(path: Path, content: dict[str, Any]) -> None:
+def _write_checked(path: Path, content: dict[str, Any]) -> NodeConfig:
     """Write the file if a node could work with it."""
     text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True)
     replace(path, text)
     try:
-        NodeConfig.load(path)
+        return NodeConfig.load(path)
     except ConfigurationError as problem:
         path.unlink()
         leave(str(problem).replace(f"{path} cannot be used", "The answers cannot be used"))

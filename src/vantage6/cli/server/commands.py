@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -112,7 +113,10 @@ def _start_in_background(
     command.append("--system" if instance.system else "--user")
     command += ["--ip", ip] if ip else []
     command += ["--port", str(port)] if port is not None else []
-    with out.open("wb") as console:
+    # It holds the first password of root.
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with open(descriptor, "wb") as console:
         process = subprocess.Popen(  # noqa: S603 (our own command)
             command,
             stdin=subprocess.DEVNULL,
@@ -121,7 +125,8 @@ def _start_in_background(
             start_new_session=True,
         )
     until = time.monotonic() + _START_SECONDS
-    while not _listens(settings):
+    # Not another service that has the port: only the process that holds the folder counts.
+    while service.process_of(folder) != process.pid or not _listens(settings):
         if process.poll() is not None:
             typer.echo(out.read_text(errors="replace"), nl=False)
             error(f"The server did not start; what it said is in {out}")
@@ -131,7 +136,9 @@ def _start_in_background(
             raise typer.Exit(1)
         time.sleep(0.1)
     info(f"Success! process id = {process.pid}")
-    info(f"To see the logs, run: v6 server attach --name {instance.name}")
+    info(f"What it said at its start, such as the first password of root: {out}")
+    scope = "" if instance.system else " --user"
+    info(f"To see the logs, run: v6 server attach --name {instance.name}{scope}")
 
 
 def _listens(settings: ServerConfig) -> bool:

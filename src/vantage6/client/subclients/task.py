@@ -103,7 +103,7 @@ class TaskSubClient(Listing, UserSubClient):
         NotAuthenticatedError
             Before login.
         ValueError
-            If neither collaboration nor study, no organizations or unusable databases
+            If neither collaboration nor study, no list of organizations or unusable databases
             are given; in an encrypted collaboration also if an organization is unknown
             or has no public key, or must not be trusted (``SealError``).
         TypeError
@@ -122,6 +122,10 @@ class TaskSubClient(Listing, UserSubClient):
                 "No organizations specified! Give the ids of the organizations that should run "
                 "the algorithm; client.organization.list(collaboration=...) shows them"
             )
+        given: object = organizations
+        if isinstance(given, int | str):
+            # A text would be taken for a list of its digits.
+            raise ValueError(f"Organizations have to be a list of ids, for example [{given}]")
         if not store and (store := self.parent.store.store_id):
             self.parent.log.info(
                 "Using algorithm store with id='%s' to retrieve the algorithm.", store

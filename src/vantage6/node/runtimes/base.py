@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from vantage6.common.addresses import Target
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class RunSpec:
     ``token``; the runtime puts ``output``, ``stdout``, ``stderr`` and, when the algorithm has
     ended, ``exit.json`` (see :class:`Ended`) there. It shows in the algorithm at
     ``/mnt/data/task-<run id, 9 digits>``.
+    ``doors`` are hosts and ports that the algorithm is to reach by these very names.
     """
 
     run_id: int
@@ -53,6 +56,7 @@ class RunSpec:
     mounts: Sequence[Mount] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    doors: Collection[Target] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ class Execution(Protocol):
     #: A listening TCP socket inside the algorithm's own network (127.0.0.1), on which the node's
     #: proxy serves this run only; None when the runtime reaches the proxy in another way.
     proxy_socket: socket.socket | None
+    #: Further sockets that listen in that network, by host and port that the algorithm means when
+    #: it connects to one; none of a runtime in whose algorithms names cannot be given a meaning.
+    doors: Mapping[Target, socket.socket]
 
     async def wait(self) -> Ended:
         """Wait for the end. Safe to call more than once and to cancel."""

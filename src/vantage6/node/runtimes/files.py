@@ -18,6 +18,8 @@ from vantage6.node.runtimes.sandbox.logs import KeptLog
 from vantage6.node.runtimes.sandbox.request import SandboxError
 
 GIVEN = ("input", "token")
+#: What a container sees as ``/etc/hosts``, while there is one.
+HOSTS = "hosts"
 _OWN, _READABLE, _WRITABLE = 0o600, 0o644, 0o666
 #: Numbers of the two streams, as Docker has them.
 _STREAMS = {1: STDOUT, 2: STDERR}
@@ -50,10 +52,26 @@ def prepare(path: Path) -> list[str]:
 
 
 def take_back(path: Path) -> None:
-    """Close the files to all but the node."""
+    """Close the files to all but the node, and remove those that it made for the container."""
+    (path / HOSTS).unlink(missing_ok=True)
     for name in (*GIVEN, OUTPUT):
         with contextlib.suppress(FileNotFoundError):
             (path / name).chmod(_OWN)
+
+
+def write_hosts(path: Path, text: str) -> None:
+    """Write what the algorithm is to see as ``/etc/hosts``.
+
+    Raises
+    ------
+    StartFailed
+        If it cannot be written.
+    """
+    try:
+        (path / HOSTS).write_text(text)
+        (path / HOSTS).chmod(_READABLE)
+    except OSError as error:
+        raise StartFailed(f"The run's folder cannot be written to: {error.strerror}") from error
 
 
 def written(path: Path) -> int:

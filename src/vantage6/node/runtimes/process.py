@@ -28,6 +28,7 @@ from vantage6.node.runtimes.process_execution import (
     ProcessExecution,
     listen_on_loopback,
 )
+from vantage6.node.runtimes.sandbox.doors import lay
 from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
 from vantage6.node.runtimes.sandbox.request import Bounds, MountRequest, Request
 from vantage6.node.runtimes.warm_parent import WarmParent, sandbox_available
@@ -90,7 +91,7 @@ class ProcessRuntime:
     threads : int
         Threads of numerical libraries in each algorithm.
     standby : bool
-        Whether a cell is kept ready for the next run of each interpreter.
+        Whether cells are kept ready for the next runs of each interpreter.
     """
 
     name = "process"
@@ -138,7 +139,7 @@ class ProcessRuntime:
                 raise RuntimeUnavailable(outcome)
         if self._standby:
             for parent in self._parents.values():
-                parent.prepare_spare_soon()
+                parent.prepare_spares_soon()
         if not self._isolated:
             _log.warning(
                 "Algorithms run WITHOUT A SANDBOX (process.sandbox is none): they can read and "
@@ -198,7 +199,7 @@ class ProcessRuntime:
             raise StartFailed(str(error)) from error
         finally:
             if self._standby:
-                parent.prepare_spare_soon()
+                parent.prepare_spares_soon()
         raise StartFailed(f"Supervisors of algorithms die before they can start {spec.image}")
 
     async def _attempt(
@@ -210,6 +211,7 @@ class ProcessRuntime:
             connection,
             self._listeners.get(spec.run_id),
             self._executions.discard,
+            [door.target for door in request.doors],
         )
         self._executions.add(execution)
         try:
@@ -218,6 +220,8 @@ class ProcessRuntime:
             execution.let_go()
             if self._isolated and execution.proxy_socket is not None:
                 execution.proxy_socket.close()
+            for door in execution.doors.values():
+                door.close()
             raise
         # From here on the listener belongs to whoever serves on it.
         self._listeners.pop(spec.run_id, None)
@@ -260,6 +264,8 @@ class ProcessRuntime:
             hidden=self._hidden,
             environment={},
             bounds=Bounds(**asdict(spec.limits)),
+            # Without a network of its own, a name would mean the same to the whole machine.
+            doors=lay(spec.doors) if self._isolated else (),
         )
         values = validated(spec.environment)
         if not self._isolated:

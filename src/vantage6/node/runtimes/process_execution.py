@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vantage6.common.addresses import Target
 from vantage6.node.runtimes.base import Ended, StartFailed
 from vantage6.node.runtimes.files import read_exit
 from vantage6.node.runtimes.sandbox.messages import LineBuffer, encode
@@ -33,6 +34,8 @@ class ProcessExecution:
         The run.
     proxy_socket : socket.socket or None
         Listens in the run's own network; whoever serves on it closes it.
+    doors : mapping of (str, int) to socket.socket
+        Likewise, for hosts and ports that the algorithm knows by name.
     """
 
     def __init__(
@@ -42,10 +45,13 @@ class ProcessExecution:
         control: socket.socket,
         proxy_socket: socket.socket | None,
         forget: Callable[[ProcessExecution], None],
+        doors: Sequence[Target] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         self.run_id = run_id
         self.proxy_socket = proxy_socket
+        self.doors: Mapping[Target, socket.socket] = {}
+        self._targets = doors
         self._folder = folder
         self._control = control
         self._forget = forget
@@ -111,21 +117,29 @@ class ProcessExecution:
 
     def _on_readable(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, _CHUNK, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._control, _CHUNK, 1 + len(self._targets))
         except BlockingIOError:
             return
         except OSError:
             data, descriptors = b"", []
-        for descriptor in descriptors:
-            if self._given_up:
-                os.close(descriptor)
-                continue
-            self.proxy_socket = socket.socket(fileno=descriptor)
-            self.proxy_socket.setblocking(False)
+        self._take(descriptors)
         for message in self._buffer.feed(data):
             self._on_message(message)
         if not data:
             self._on_gone()
+
+    def _take(self, descriptors: Sequence[int]) -> None:
+        """Sockets that come with the message that all is ready: the proxy's, then the doors."""
+        if self._given_up:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        for listener in listeners:
+            listener.setblocking(False)
+        if listeners:
+            self.proxy_socket = listeners[0]
+            self.doors = dict(zip(self._targets, listeners[1:], strict=True))
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message["event"]:

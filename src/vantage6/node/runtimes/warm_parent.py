@@ -9,6 +9,7 @@ import logging
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,10 @@ _ATTEMPTS = 2
 #: How often one is started that somebody kills before it is ready.
 _STARTS = 3
 _DYING_SECONDS = 5.0
-#: Seconds until the next cell is prepared: short runs that began together are over by then.
+#: Seconds without a new run until cells are prepared: short runs that began together are over.
 _REST = 0.25
+#: Cells that are kept ready: for a central function, and for the subtask it makes here.
+_SPARES = 2
 
 
 class _KilledEarly(Exception):
@@ -91,7 +94,7 @@ class WarmParent:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._starting = asyncio.Lock()
-        self._spare: socket.socket | None = None
+        self._spares: deque[socket.socket] = deque()
         self._preparing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -153,18 +156,19 @@ class WarmParent:
 
     def take_spare(self) -> socket.socket | None:
         """A connection to a supervisor that has made its cell already, if there is one."""
-        spare, self._spare = self._spare, None
-        return spare
+        return self._spares.popleft() if self._spares else None
 
-    def prepare_spare_soon(self) -> None:
-        """Have a supervisor make a cell for the next run, once this one is under way."""
-        if self._spare is None and (self._preparing is None or self._preparing.done()):
-            self._preparing = asyncio.create_task(self._prepare_spare())
+    def prepare_spares_soon(self) -> None:
+        """Have supervisors make cells for the next runs, once no run has begun for a while."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._preparing = asyncio.create_task(self._prepare_spares())
 
-    async def _prepare_spare(self) -> None:
+    async def _prepare_spares(self) -> None:
         await asyncio.sleep(_REST)
         try:
-            self._spare = await self.connect()
+            while len(self._spares) < _SPARES:
+                self._spares.append(await self.connect())
         except RuntimeUnavailable as error:
             _log.warning("No cell could be prepared for the next run: %s", error)
 
@@ -173,8 +177,7 @@ class WarmParent:
         if self._preparing is not None:
             self._preparing.cancel()
             await asyncio.gather(self._preparing, return_exceptions=True)
-        spare = self.take_spare()
-        if spare is not None:
+        while (spare := self.take_spare()) is not None:
             with spare:
                 spare.setblocking(False)
                 spare.shutdown(socket.SHUT_WR)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from vantage6.common.task_status import TaskStatus
 from vantage6.server.api.algorithm_store import errand
 from vantage6.server.api.run import RESULT_WEIGHT, RESULTS, RUN_WEIGHT, RUNS, result_json, run_json
 from vantage6.server.api.task_creation import (
@@ -26,7 +27,7 @@ from vantage6.server.auth.caller import Caller
 from vantage6.server.auth.tokens import Kind
 from vantage6.server.auth.visibility import visible
 from vantage6.server.call import ByAnyone, ByUser, ByUserOrContainer, Call, Work
-from vantage6.server.events import audience
+from vantage6.server.events import audience, node_room
 from vantage6.server.model.blobs import is_blob
 from vantage6.server.model.removal import delete_tasks
 from vantage6.server.model.runs import add_task, next_job_id
@@ -72,6 +73,8 @@ _SORT = {
 # Characters that are decoded in less time than a thread takes to begin.
 _QUICKLY_READ = 64 * 1024
 _INCLUDES = ("runs", "results")
+#: Characters of an input that is sent to its node at once; for a longer one the node asks.
+_OFFERED = 16 * 1024
 
 
 def task_json(task: Task, link: Links) -> dict[str, Any]:
@@ -358,9 +361,10 @@ def _add(call: Call, body: NewTask, algorithm: Algorithm | None, readable: Seque
             if algorithm.digest:
                 image, store_id = f"{image}@{algorithm.digest}", checked.store.id
         claim(work, {item.input for item in body.organizations if is_blob(item.input)})
-        task = add_task(
+        inputs = {item.id: item.input for item in body.organizations}
+        task, runs = add_task(
             db,
-            [(item.id, item.input) for item in body.organizations],
+            list(inputs.items()),
             name=body.name or "",
             description=body.description,
             image=image,
@@ -373,14 +377,30 @@ def _add(call: Call, body: NewTask, algorithm: Algorithm | None, readable: Seque
             init_user_id=parent.init_user_id if parent else caller.id,
             databases=body.stored_databases(),
         )
-        work.tell(
-            "new_task",
-            {"id": task.id, "parent_id": task.parent_id},
-            audience(task.collaboration_id, [item.id for item in body.organizations]),
-        )
-        answer = JSON(task_json(task, work.link), 201)
+        shown = task_json(task, work.link)
+        collaboration_id = task.collaboration_id
+        offers: list[tuple[str, Any, list[str]]] = [
+            ("new_run", _offer(run_id, shown, input_), [node_room(collaboration_id, organization)])
+            for organization, run_id in runs.items()
+            if len(input_ := inputs[organization]) <= _OFFERED
+        ]
+        news = {"id": task.id, "parent_id": task.parent_id}
+        # Last: a node that has its run by then need not ask what is new.
+        work.tell_in_order([*offers, ("new_task", news, audience(collaboration_id, list(inputs)))])
+        answer = JSON(shown, 201)
     log.info("Task %d with %d run(s) created", task.id, len(body.organizations))
     return answer
+
+
+def _offer(run_id: int, task: dict[str, Any], input_: str) -> dict[str, Any]:
+    """What a node needs of a new run, as it would find it at ``GET /run?include=task``."""
+    return {
+        "id": run_id,
+        "status": TaskStatus.PENDING.value,
+        "input": input_,
+        "blob_storage_used": is_blob(input_),
+        "task": task,
+    }
 
 
 @router.get("/task/{id_:int}")

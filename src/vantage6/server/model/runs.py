@@ -124,7 +124,9 @@ def next_job_id(db: Session) -> int:
     return number
 
 
-def add_task(db: Session, inputs: Sequence[tuple[int, str]], **fields: Any) -> Task:
+def add_task(
+    db: Session, inputs: Sequence[tuple[int, str]], **fields: Any
+) -> tuple[Task, dict[int, int]]:
     """Store a task and assign it to organizations, each with its input.
 
     Parameters
@@ -138,6 +140,8 @@ def add_task(db: Session, inputs: Sequence[tuple[int, str]], **fields: Any) -> T
     -------
     Task
         The task, detached from the session.
+    dict of int to int
+        The run of each organization.
     """
     connection = db.connection()
     now = utc_now()
@@ -168,7 +172,7 @@ def add_task(db: Session, inputs: Sequence[tuple[int, str]], **fields: Any) -> T
         insert(_PAYLOAD), [{"run_id": run_id, "input": text} for run_id, text in payloads]
     )
     attach(db, [(run_id, text) for run_id, text in payloads if is_blob(text)])
-    return Task(id=id_, **fields)
+    return Task(id=id_, **fields), {organization: run_id for run_id, organization in runs}
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
-"""The schema: which revision a database has, and bringing it to another."""
+"""The schema: which revision a database has, and bringing it to another.
+
+Alembic, 8 MiB with what it imports, is loaded only by a process that really changes a schema.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, inspect
+from sqlalchemy import Connection, MetaData, inspect, text
 
+from vantage6.common.lean_imports import without
 from vantage6.server.model.database import Database
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -20,19 +20,16 @@ class SchemaUnknown(ValueError):
     """The database has a schema that this version does not know; the message says what to do."""
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
-
-
 @cache
+def revisions() -> tuple[str, ...]:
+    """All that this version knows, oldest first: the name of a migration's file begins with its."""
+    files = (_MIGRATIONS / "versions").glob("[0-9]*_*.py")
+    return tuple(sorted(file.name.partition("_")[0] for file in files))
+
+
 def newest_revision() -> str:
     """The revision that this version works with."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    if newest is None:
-        raise RuntimeError(f"There are no migrations in {_MIGRATIONS}")
-    return newest
+    return revisions()[-1]
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -43,8 +40,9 @@ def revision_of(connection: Connection) -> str | None:
     SchemaUnknown
         If a newer version has been at work here, or something else.
     """
-    refuse_others(connection)
-    revision = MigrationContext.configure(connection).get_current_revision()
+    if not refuse_others(connection):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if revision is not None and not is_known(revision):
         raise SchemaUnknown(
             f"The database has schema {revision}, which this version does not know (it knows up to"
@@ -54,8 +52,8 @@ def revision_of(connection: Connection) -> str | None:
     return revision
 
 
-def refuse_others(connection: Connection) -> None:
-    """Keep away from what is not ours.
+def refuse_others(connection: Connection) -> bool:
+    """Keep away from what is not ours; whether there are tables of ours.
 
     Raises
     ------
@@ -69,19 +67,23 @@ def refuse_others(connection: Connection) -> None:
             " is left alone. Give the server a database of its own; one of a vantage6 4 server is "
             "taken over with `v6 server import-database`"
         )
+    return bool(tables)
 
 
 def is_known(revision: str) -> bool:
     """Whether this version can upgrade from a revision."""
-    return any(
-        script.revision == revision
-        for script in ScriptDirectory.from_config(_config()).walk_revisions()
-    )
+    return revision in revisions()
 
 
 def upgrade(connection: Connection, revision: str) -> None:
     """Bring the schema to a revision, within :meth:`Database.restructure`."""
-    config = _config()
+    # Of its template engine's error pages; another 5 MiB.
+    with without("pygments"):
+        from alembic import command
+        from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

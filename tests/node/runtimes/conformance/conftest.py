@@ -27,7 +27,9 @@ async def runtime(
         made: Any = DockerRuntime(
             f"conformance-{tmp_path_factory.getbasetemp().name}-{request.module.__name__}",
             tmp_path_factory.mktemp("node"),
-            Settings(host=request.getfixturevalue("engine"), pull_always=False),
+            Settings(
+                host=request.getfixturevalue("engine"), pull_always=False, doors=_fixtures().DOORS
+            ),
         )
     else:
         made = _fixtures().make_runtime()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import platform
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vantage6.node.runtimes.base import Mount
+from vantage6.node.runtimes.base import Ended, Mount
 
 pytestmark = pytest.mark.anyio
 
@@ -363,6 +364,74 @@ async def test_nothing_but_the_proxy_listens_in_its_network(run: Any, runtime: A
     # What the kernel lists, and what answers: the first thousands of ports, and the proxy's.
     outcome = await run("several", [["open_ports"], ["answering_ports", list(range(1, 10_000))]])
     assert outcome.result == [[proxy], [proxy]], outcome
+
+
+async def test_a_name_leads_to_its_own_runs_door_and_no_others(start: Any, helpers: Any) -> None:
+    loop = asyncio.get_running_loop()
+    started = [
+        await start("connect_all", [list(door) for door in helpers.doors], doors=helpers.doors)
+        for _ in range(2)
+    ]
+    for number, (execution, _) in enumerate(started):
+        assert set(execution.doors) == set(helpers.doors)
+        for (host, port), door in execution.doors.items():
+            async with asyncio.timeout(30):
+                connection, _ = await loop.sock_accept(door)
+            with connection:
+                await loop.sock_sendall(connection, f"{number} {host} {port}".encode())
+    for number, (execution, spec) in enumerate(started):
+        await execution.wait()
+        assert json.loads((spec.folder / "output").read_bytes()) == [
+            f"ok: {number} {host} {port}" for host, port in helpers.doors
+        ]
+
+
+async def test_what_is_not_the_runs_own_door_is_shut(
+    run: Any, start: Any, runtime: Any, helpers: Any
+) -> None:
+    """It knows no other names; and at the addresses that these have elsewhere nobody listens."""
+    mine = helpers.doors[0]
+    proxy = runtime.proxy_address(None)[1]
+    everybodys, _ = await start("sleep", 60, doors=helpers.doors)
+    places = [door.getsockname() for door in everybodys.doors.values()]
+    attempts = [
+        ["open_ports"],
+        ["connect_all", [["other.hospital", 5432], ["web", 80]]],
+        ["connect_all", [["dbtunnel", 5431], ["proxyserver", 5432], ["localhost", 5432]]],
+        ["look_up", "proxyserver"],
+        ["write", "/etc/hosts", "127.0.0.1 web"],
+    ]
+    outcome = await run("several", attempts, doors=[mine])
+    assert outcome.ended == Ended(0), outcome
+    ports, unknown, shut, own, write = outcome.result
+    assert ports == sorted([proxy, mine[1]])
+    assert not [answer for answer in unknown if answer.startswith(("ok", "ECONNREFUSED"))], unknown
+    assert shut == ["ECONNREFUSED"] * 3
+    assert own.startswith("ok")
+    assert write in REFUSED
+    none = await run("several", [["open_ports"], ["look_up", "dbtunnel"], ["connect_all", places]])
+    ports, unknown, shut = none.result
+    assert ports == [proxy]
+    assert "ok" not in unknown
+    assert shut == ["ECONNREFUSED"] * len(places)
+    # Nor does anybody on the machine itself.
+    for place in places:
+        with socket.socket() as knock:
+            assert knock.connect_ex(place) == errno.ECONNREFUSED
+
+
+async def test_a_door_leads_to_one_host_only(start: Any, helpers: Any) -> None:
+    """Of the machine, nothing else is there: neither what listens everywhere nor on loopback."""
+    with socket.create_server(("", 0)) as open_, socket.create_server(("127.0.0.1", 0)) as own:
+        ports = [open_.getsockname()[1], own.getsockname()[1]]
+        targets = [["dbtunnel", port] for port in ports]
+        execution, spec = await start("connect_all", targets, doors=helpers.doors)
+        await execution.wait()
+        assert json.loads((spec.folder / "output").read_bytes()) == ["ECONNREFUSED"] * 2
+        for listener in (open_, own):
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
 
 
 async def test_a_run_sees_neither_files_nor_memory_of_another(run: Any, start: Any) -> None:

@@ -3,7 +3,8 @@
 A small container holds it: no interface but loopback, so there is no way to anywhere. In it the
 proxy's port is opened, and the open socket handed to the node. The algorithm's container then
 joins that network. No firewall, no address, no network of the engine's is involved, and nothing
-that listens on the machine can be reached. One cell is kept ready for the next run.
+that listens on the machine can be reached. One cell is kept ready for the next run; so it gets the
+doors of every run, and those that are not for the run it is given to are shut first.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import socket
 import sys
 import tarfile
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from docker.errors import DockerException, ImageNotFound
 from docker.types import Mount, Ulimit
 
+from vantage6.common.addresses import Target
 from vantage6.node.runtimes.base import RuntimeUnavailable, StartFailed
 from vantage6.node.runtimes.docker import holder
 from vantage6.node.runtimes.docker.engine import (
@@ -34,6 +36,7 @@ from vantage6.node.runtimes.docker.engine import (
     is_gone,
     words,
 )
+from vantage6.node.runtimes.sandbox.doors import Door
 from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,8 @@ _MEMORY = 64 * 1024**2
 #: The engine's own start of a container takes several threads of this, more on a busy machine.
 _PROCESSES = 32
 _FILES = 64
+#: Below it, only the mighty may listen; in the cell's own network that protects nobody.
+_FIRST_FREE_PORT = {"net.ipv4.ip_unprivileged_port_start": "0"}
 _NOBODY = 65534
 _IMAGE = "vantage6-helper"
 #: Seconds until the next cell is made, so that it takes no time from the run that began.
@@ -51,15 +56,37 @@ _REST = 0.5
 
 @dataclass(frozen=True)
 class Cell:
-    """A network that waits for, or has, a run; ``container`` holds it."""
+    """A network that waits for, or has, a run; ``container`` holds it.
+
+    ``listener`` is for the proxy, ``doors`` for the hosts and ports that the run knows by name.
+    """
 
     container: str
     listener: socket.socket
+    doors: dict[Target, socket.socket] = field(default_factory=dict)
 
     @property
     def network(self) -> str:
         """What another container joins."""
         return f"container:{self.container}"
+
+    def shut_all_but(self, targets: Collection[Target]) -> None:
+        """Have nobody listen at the other doors any more.
+
+        Raises
+        ------
+        StartFailed
+            If there is no such door.
+        """
+        for target in self.doors.keys() - set(targets):
+            self.doors.pop(target).close()
+        if missing := set(targets) - self.doors.keys():
+            raise StartFailed(f"The network of the run has no door to {sorted(missing)}")
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for listener in (self.listener, *self.doors.values()):
+            listener.close()
 
 
 class Cells:
@@ -77,6 +104,8 @@ class Cells:
         For the sockets by which cells and node find each other; made if absent.
     services : mapping of str to str
         Alias → container that runs can reach; their networks then have more than loopback.
+    doors : sequence of Door
+        Of all runs together.
     """
 
     def __init__(
@@ -86,12 +115,14 @@ class Cells:
         prefix: str,
         folder: Path,
         services: Mapping[str, str],
+        doors: Sequence[Door] = (),
     ) -> None:
         self._engine = engine
         self._labels = dict(labels)
         self._prefix = prefix
         self._folder = folder
         self._services = dict(services)
+        self._doors = tuple(doors)
         self._image = ""
         self._spare: asyncio.Task[Cell] | None = None
         #: Containers that could not be removed.
@@ -126,6 +157,7 @@ class Cells:
             outcome = (await asyncio.gather(spare, return_exceptions=True))[0]
             if isinstance(outcome, Cell):
                 await self.discard(outcome)
+        await self._remove_what_is_left()
 
     async def take(self) -> Cell:
         """A cell for a run.
@@ -148,25 +180,26 @@ class Cells:
             self._spare = asyncio.ensure_future(self._make_later())
             self._spare.add_done_callback(_look_at)
 
-    async def reopen(self, network: str) -> Cell:
-        """Open the proxy's port again in a network that has lost its node.
+    async def reopen(self, network: str, doors: Sequence[Door]) -> Cell:
+        """Open the proxy's port and doors again in a network that has lost its node.
 
         Raises
         ------
         StartFailed
             If it cannot be done.
         """
-        return await self._make(network)
+        return await self._make(doors, network)
 
     async def discard(self, cell: Cell) -> None:
         """Remove a cell."""
-        cell.listener.close()
+        cell.close()
         await self.remove(cell.container)
 
     async def remove(self, container: str) -> None:
         """Remove a container with all that belongs to it; one that is gone is no fault.
 
-        What cannot be removed now, by an engine that is away, is when the next cell is made.
+        What cannot be removed now, by an engine that is away, is when the next cell is made, or the
+        node stops.
         """
         self._left.discard(container)
         try:
@@ -192,11 +225,16 @@ class Cells:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _REST)
             raise StartFailed("the node is stopping")
-        for container in tuple(self._left):
-            await self.remove(container)
+        await self._remove_what_is_left()
         return await self._make()
 
-    async def _make(self, network: str | None = None) -> Cell:
+    async def _remove_what_is_left(self) -> None:
+        for container in tuple(self._left):
+            await self.remove(container)
+
+    async def _make(self, doors: Sequence[Door] | None = None, network: str | None = None) -> Cell:
+        if doors is None:
+            doors = self._doors
         token = uuid.uuid4().hex[:12]
         path = self._folder / token
         with socket.socket(socket.AF_UNIX) as waiting:
@@ -206,12 +244,14 @@ class Cells:
             waiting.setblocking(False)
             container = ""
             try:
-                container = await self._engine.call(self._create, token, path, network)
+                container = await self._engine.call(self._create, token, path, doors, network)
                 if self._services and network is None:
                     await self._engine.call(self._join_services, container)
                 await self._engine.call(self._engine.api.start, container)
                 async with asyncio.timeout(_START_SECONDS):
-                    return Cell(container, await _receive(waiting))
+                    listener, *others = await _receive(waiting, 1 + len(doors))
+                targets = [door.target for door in doors]
+                return Cell(container, listener, dict(zip(targets, others, strict=True)))
             except (*Unreachable, OSError, TimeoutError) as error:
                 said = await self._last_words(container)
                 await self.remove(container or f"{self._prefix}-{token}-helper")
@@ -221,12 +261,13 @@ class Cells:
             finally:
                 path.unlink(missing_ok=True)
 
-    def _create(self, token: str, path: Path, network: str | None) -> str:
+    def _create(self, token: str, path: Path, doors: Sequence[Door], network: str | None) -> str:
         mounts = [_bind_mount(str(path.absolute()), holder.NODE, read_only=False)]
         mounts += [_bind_mount(folder, folder, read_only=True) for folder in _software()]
         default = "none" if not self._services else self._network(token)
         user = os.geteuid() or _NOBODY
         group = os.getegid() or _NOBODY
+        files = _FILES + len(doors)
         host = container_options(
             self._engine,
             network or default,
@@ -235,14 +276,17 @@ class Cells:
             memswap_limit=_MEMORY,
             pids_limit=_PROCESSES,
             read_only=True,
-            ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES)],
+            ulimits=[Ulimit(name="nofile", soft=files, hard=files)],
             log_config={"Type": "json-file", "Config": {"max-size": "64k", "max-file": "1"}},
+            # A network that exists has it already.
+            sysctls=_FIRST_FREE_PORT if doors and network is None else None,
         )
+        places = [f"127.0.0.1:{PROXY_PORT}", *(f"{door.address}:{door.port}" for door in doors)]
         made = self._engine.api.create_container(
             self._image,
             command=[
                 os.path.realpath(sys.executable),
-                *("-I", "-S", "-c", Path(holder.__file__).read_text(), str(PROXY_PORT)),
+                *("-I", "-S", "-c", Path(holder.__file__).read_text(), *places),
             ],
             user="0:0" if self._engine.rootless and not self._engine.podman else f"{user}:{group}",
             name=f"{self._prefix}-{token}-helper",
@@ -309,17 +353,20 @@ def _bind(waiting: socket.socket, folder: Path, name: str) -> None:
         os.close(descriptor)
 
 
-async def _receive(waiting: socket.socket) -> socket.socket:
+async def _receive(waiting: socket.socket, number: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     connection, _ = await loop.sock_accept(waiting)
     with connection:
         await _readable(connection)
-        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-    if not descriptors:
-        raise OSError("the helper sent no socket")
-    listener = socket.socket(fileno=descriptors[0])
-    listener.setblocking(False)
-    return listener
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, number)
+    listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    for listener in listeners:
+        listener.setblocking(False)
+    if len(listeners) != number:
+        for listener in listeners:
+            listener.close()
+        raise OSError("the helper did not send its sockets")
+    return listeners
 
 
 async def _readable(connection: socket.socket) -> None:

@@ -15,17 +15,18 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from vantage6.node.runtimes import base
+from vantage6.node.runtimes import base, files
 from vantage6.node.runtimes.base import Limits, RunSpec, StartFailed
 from vantage6.node.runtimes.docker.engine import Engine, container_options
 from vantage6.node.runtimes.docker.settings import Settings
 from vantage6.node.runtimes.encoding import encoded
 from vantage6.node.runtimes.mounts import checked
+from vantage6.node.runtimes.sandbox.doors import Door
 from vantage6.node.runtimes.sandbox.folder import OUTPUT
 
 TYPE = "vantage6-type"
 ALGORITHM, HELPER = "algorithm", "algorithm-helper"
-_FOLDER, _LIMITS = "vantage6-folder", "vantage6-limits"
+_FOLDER, _LIMITS, _DOORS = "vantage6-folder", "vantage6-limits", "vantage6-doors"
 _NOBODY = 65534
 # In memory, all three together: `scratch_size`. Half of it is where the contract says.
 _SCRATCH = {"/mnt/tmp": 0.5, "/tmp": 0.25, "/dev/shm": 0.25}  # noqa: S108 (the algorithm's own)
@@ -50,7 +51,7 @@ def node_label(node: str) -> dict[str, str]:
     return {"node": node}
 
 
-def labels(node: str, spec: RunSpec) -> dict[str, str]:
+def labels(node: str, spec: RunSpec, doors: Sequence[Door]) -> dict[str, str]:
     """Labels by which a run is found again, with what is needed to go on with it."""
     return {
         **node_label(node),
@@ -58,18 +59,22 @@ def labels(node: str, spec: RunSpec) -> dict[str, str]:
         "run_id": str(spec.run_id),
         _FOLDER: str(spec.folder.absolute()),
         _LIMITS: json.dumps(asdict(spec.limits)),
+        _DOORS: json.dumps([asdict(door) for door in doors]),
     }
 
 
-def from_labels(found: Mapping[str, str]) -> tuple[int, Path, Limits]:
-    """Run id, folder and limits that :func:`labels` wrote.
+def from_labels(found: Mapping[str, str]) -> tuple[int, Path, Limits, list[Door]]:
+    """Run id, folder, limits and doors that :func:`labels` wrote.
 
     Raises
     ------
     ValueError, KeyError, TypeError
         If they are not all there.
     """
-    return int(found["run_id"]), Path(found[_FOLDER]), Limits(**json.loads(found[_LIMITS]))
+    # A container that an earlier version started has no doors.
+    doors = [Door(**each) for each in json.loads(found.get(_DOORS, "[]"))]
+    limits = Limits(**json.loads(found[_LIMITS]))
+    return int(found["run_id"]), Path(found[_FOLDER]), limits, doors
 
 
 def options(
@@ -80,8 +85,11 @@ def options(
     *,
     image: str,
     given: Sequence[str],
+    doors: Sequence[Door],
 ) -> dict[str, Any]:
     """Arguments of the engine's call that makes the container; its network is none so far.
+
+    Its hosts are to be written before it starts.
 
     Raises
     ------
@@ -95,6 +103,7 @@ def options(
     mounts = [_bind(source, mount.target, not mount.writable) for source, mount in sources]
     mounts += [_bind(spec.folder.absolute() / name, f"{inner}/{name}", True) for name in given]
     mounts.append(_bind(spec.folder.absolute() / OUTPUT, f"{inner}/{OUTPUT}", False))
+    mounts.append(_bind(spec.folder.absolute() / files.HOSTS, "/etc/hosts", True))
     scratch = {place: int(limits.scratch_size * share) for place, share in _SCRATCH.items()}
     host = container_options(
         engine,
@@ -118,7 +127,7 @@ def options(
     return {
         "image": image,
         "name": name_of(node, spec.run_id),
-        "labels": labels(node, spec),
+        "labels": labels(node, spec, doors),
         "environment": environment,
         "user": user,
         # Another name than the image's would be one more thing that differs between runs.

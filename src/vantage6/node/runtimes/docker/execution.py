@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from docker.errors import DockerException
 from docker.utils.socket import frames_iter
 
+from vantage6.common.addresses import Target
 from vantage6.node.runtimes import exit_codes, files
 from vantage6.node.runtimes.base import Ended, Limits, killed
 from vantage6.node.runtimes.docker.cells import Cell, Cells
@@ -57,6 +58,8 @@ class DockerExecution:
         The run.
     proxy_socket : socket.socket or None
         Listens in the run's own network; whoever serves on it closes it.
+    doors : mapping of (str, int) to socket.socket
+        Likewise, for hosts and ports that the algorithm knows by name.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class DockerExecution:
     ) -> None:
         self.run_id = container.run_id
         self.proxy_socket: socket.socket | None = cell.listener if cell else None
+        self.doors: Mapping[Target, socket.socket] = cell.doors if cell else {}
         self._engine = engine
         self._cells = cells
         self._container = container
         self._cell = cell
-        #: Further containers that hold this run's network.
-        self._holders = [cell.container] if cell else []
+        #: What to remove at the end, in this order: whoever has joined another's network before
+        #: that one, as Podman insists.
+        self._containers = [container.id, *([cell.container] if cell else [])]
         self._forget = forget
         self._verdict: Ended | None = None
         #: Whether the engine was gone for a while, and what it did not keep running with it.
@@ -83,19 +88,19 @@ class DockerExecution:
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Task[None] | None = None
 
-    def begin(
-        self, said: Iterator[tuple[int, bytes]], *, also_remove: tuple[str, ...] = ()
-    ) -> None:
+    def begin(self, said: Iterator[tuple[int, bytes]], *, network: str = "") -> None:
         """Keep the log, and watch the container until its end.
 
         Parameters
         ----------
         said : iterator of (int, bytes)
             What it writes, with the number of the stream: `attached` or `replayed`.
-        also_remove : tuple of str
-            Containers to remove with it.
+        network : str
+            Of a run that was found again: the container that held its network first. The cell has
+            then joined the run's.
         """
-        self._holders += also_remove
+        if network:
+            self._containers = [*reversed(self._containers), network]
         logs = files.Logs(self._container.folder, self._container.limits.log_size)
         loop = asyncio.get_running_loop()
 
@@ -155,7 +160,7 @@ class DockerExecution:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._logs_end.wait(), _LOG_SECONDS)
         ended = await asyncio.to_thread(self._conclude, state)
-        for container in (self._container.id, *self._holders):
+        for container in self._containers:
             await self._cells.remove(container)
         self._forget(self)
         self._ended.set_result(ended)

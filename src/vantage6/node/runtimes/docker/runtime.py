@@ -42,6 +42,7 @@ from vantage6.node.runtimes.docker.execution import (
 from vantage6.node.runtimes.docker.images import Image, Images
 from vantage6.node.runtimes.docker.memory import MemoryWatch
 from vantage6.node.runtimes.docker.settings import Settings
+from vantage6.node.runtimes.sandbox.doors import hosts_file, lay
 from vantage6.node.runtimes.sandbox.messages import PROXY_PORT
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class DockerRuntime:
         self._node = node
         self._settings = settings or Settings()
         self._engine = Engine(self._settings.host, folder)
+        self._doors = lay(self._settings.doors)
         self._images = Images(
             self._engine,
             require_pull=self._settings.require_pull,
@@ -80,6 +82,7 @@ class DockerRuntime:
             container.prefix(node),
             folder / "cells",
             self._settings.services,
+            self._doors,
         )
         self._executions: set[DockerExecution] = set()
         self._reports: set[asyncio.Task[None]] = set()
@@ -161,6 +164,8 @@ class DockerRuntime:
                 await outcome.abandon()
                 if outcome.proxy_socket is not None:
                     outcome.proxy_socket.close()
+                for door in outcome.doors.values():
+                    door.close()
             raise
         finally:
             self._cells.prepare_soon()
@@ -173,8 +178,9 @@ class DockerRuntime:
         for found in await self._list(container.ALGORITHM):
             execution = await self._adopt(found)
             if execution is None:
+                holder = await self._holder(found)
                 await self._cells.remove(found["Id"])
-                if holder := _holder(found):
+                if holder:
                     await self._cells.remove(holder)
                 continue
             yield execution
@@ -188,10 +194,17 @@ class DockerRuntime:
 
     async def _start(self, spec: RunSpec, image: Image) -> DockerExecution:
         given = await asyncio.to_thread(files.prepare, spec.folder)
+        doors = [door for door in self._doors if door.target in spec.doors]
         try:
             # What cannot be started must not cost a cell.
             options = container.options(
-                self._engine, self._settings, self._node, spec, image=image.id, given=given
+                self._engine,
+                self._settings,
+                self._node,
+                spec,
+                image=image.id,
+                given=given,
+                doors=doors,
             )
             cell = await self._cells.take()
         except BaseException:
@@ -200,6 +213,10 @@ class DockerRuntime:
         join(options["host_config"], cell.network, self._engine)
         made = ""
         try:
+            cell.shut_all_but(spec.doors)
+            # The engine names a container by the beginning of its id.
+            hosts = hosts_file(doors, cell.container[:12])
+            await asyncio.to_thread(files.write_hosts, spec.folder, hosts)
             made, stream = await self._engine.call(self._create_and_start, options, spec.limits)
         except (StartFailed, *Unreachable) as error:
             await self._cells.remove(made or container.name_of(self._node, spec.run_id))
@@ -256,7 +273,7 @@ class DockerRuntime:
     async def _adopt(self, found: dict[str, Any]) -> DockerExecution | None:
         """Go on with a container; None if that is of no use."""
         try:
-            run_id, folder, limits = container.from_labels(found["Labels"])
+            run_id, folder, limits, doors = container.from_labels(found["Labels"])
         except (ValueError, KeyError, TypeError) as error:
             log.error("Container %s has lost its labels: %s", found["Id"][:12], error)
             return None
@@ -267,7 +284,7 @@ class DockerRuntime:
             cell: Cell | None = None
             lives = bool(state["State"].get("Running"))
             if lives:
-                cell = await self._cells.reopen(f"container:{found['Id']}")
+                cell = await self._cells.reopen(f"container:{found['Id']}", doors)
         except (StartFailed, *Unreachable) as error:
             if not is_gone(error):
                 log.error("Run %s cannot be taken up again: %s", run_id, words(error))
@@ -283,7 +300,7 @@ class DockerRuntime:
         self._executions.add(execution)
         network = str(state["HostConfig"]["NetworkMode"]).removeprefix("container:")
         said = replayed(self._engine.api, found["Id"], follow=lives)
-        execution.begin(said, also_remove=(network,))
+        execution.begin(said, network=network)
         return execution
 
     async def _list(self, kind: str) -> list[dict[str, Any]]:
@@ -298,16 +315,21 @@ class DockerRuntime:
 
     async def _remove_idle_helpers(self) -> None:
         """Remove what an earlier process of this node kept ready, or held for runs that ended."""
-        held = {_holder(found) for found in await self._list(container.ALGORITHM)}
+        held = {await self._holder(found) for found in await self._list(container.ALGORITHM)}
         for found in await self._list(container.HELPER):
             if found["Id"] not in held:
                 await self._cells.remove(found["Id"])
 
-
-def _holder(found: dict[str, Any]) -> str:
-    """The container that holds the network of one, as the engine's list has it; or nothing."""
-    mode = str((found.get("HostConfig") or {}).get("NetworkMode", ""))
-    return mode.removeprefix("container:") if mode.startswith("container:") else ""
+    async def _holder(self, found: dict[str, Any]) -> str:
+        """The container that holds the network of one, or nothing; Podman's list does not tell."""
+        try:
+            state = await self._engine.call(self._engine.api.inspect_container, found["Id"])
+        except APIError as error:
+            if not is_gone(error):
+                raise
+            return ""
+        mode = str(state["HostConfig"]["NetworkMode"])
+        return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _time(text: str) -> datetime:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from vantage6.common.addresses import Target
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Settings:
         Whether algorithms see the machine's graphics processors.
     services : mapping of str to str
         Alias → name of a container that algorithms can reach.
+    doors : collection of (str, int)
+        Hosts and ports that some runs reach by name; each run says which.
     """
 
     host: str | None = None
@@ -53,3 +57,4 @@ class Settings:
     cpus: float | None = None
     gpu: bool = False
     services: Mapping[str, str] = field(default_factory=dict)
+    doors: Collection[Target] = ()

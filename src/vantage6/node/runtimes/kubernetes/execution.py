@@ -7,9 +7,10 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vantage6.common.addresses import Target
 from vantage6.common.transport import backoff
 from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import Ended, killed
@@ -60,6 +61,8 @@ class KubernetesExecution:
     ) -> None:
         self.run_id = found.run_id
         self.proxy_socket = listener
+        #: No names are made known in pods.
+        self.doors: Mapping[Target, socket.socket] = {}
         self.image_digest = verdict.image_digest(sight.pod)
         self.job = job
         self.sight = sight

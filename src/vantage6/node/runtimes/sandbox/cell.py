@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from . import linux, rootfs
+from .doors import hosts_file
 from .folder import OUTPUT, RunFolder
 from .groundwork import Groundwork
 from .identity import Identity, UserLease, become_mapped_user
@@ -54,6 +55,8 @@ class Cell:
     ----------
     listener : socket.socket or None
         Listens in the cell's network.
+    doors : list of socket.socket
+        Listen there too, in the order of the request's doors, once it is furnished.
     pid : int
         The waiting process.
     stdout, stderr : int
@@ -73,6 +76,7 @@ class Cell:
         self._identity: Identity | None = None
         self._stage: str | None = None
         self.listener: socket.socket | None = None
+        self.doors: list[socket.socket] = []
         self.host_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if groundwork.isolated:
             self._isolate(groundwork.software)
@@ -121,8 +125,10 @@ class Cell:
                 own=own,
                 mounts=mounts,
                 scratch_size=request.bounds.scratch_size,
+                hosts=hosts_file(request.doors),
             )
             rootfs.furnish(self._stage, view)
+            self.doors = [_listen(door.address, door.port) for door in request.doors]
         self._handshake.send(
             {
                 "bounds": asdict(request.bounds),
@@ -136,6 +142,13 @@ class Cell:
             raise SandboxError("The algorithm's process died before it could begin")
         if answer["event"] != "ready":
             raise OSError(answer["errno"], answer["text"])
+
+    def rehearse(self) -> None:
+        """Have the process get ready for the first things it will do, while nobody waits.
+
+        What it will write to, it then has its own copy of.
+        """
+        self._handshake.send({"event": "rehearse"})
 
     def begin(self) -> None:
         """Let the algorithm start."""
@@ -161,9 +174,7 @@ class Cell:
         socket.sethostname("algorithm")
         linux.raise_loopback()
         # The node accepts on this socket from where it is, so nothing has to lead out.
-        self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.bind(("127.0.0.1", PROXY_PORT))
-        self.listener.listen(_BACKLOG)
+        self.listener = _listen("127.0.0.1", PROXY_PORT)
         self._stage = rootfs.begin(self._identity, software)
 
     def _fork(self, work: Callable[[], int]) -> None:
@@ -188,6 +199,13 @@ class Cell:
         # If memory runs out on the machine, the kernel shall take the algorithm first.
         with contextlib.suppress(ProcessLookupError):
             linux.write_file(f"{self.pid}/oom_score_adj", "1000", folder=self.host_proc)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((address, port))
+    listener.listen(_BACKLOG)
+    return listener
 
 
 def _checked(mount: MountRequest, request: Request) -> MountRequest:

@@ -68,12 +68,12 @@ def _remedy() -> str:
                 continue
         return (
             "the kernel or the container this node runs in forbids user namespaces "
-            "(for Docker: use the docker runtime, or a seccomp profile that allows them)"
+            "(for Docker: start it with --security-opt seccomp=unconfined)"
         )
     return (
-        "root lacks CAP_SYS_ADMIN here, as in a container without privileges "
-        "(use the docker runtime, or start the container with --cap-add SYS_ADMIN and "
-        "--security-opt seccomp=unconfined)"
+        "root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN here, as in a container without privileges "
+        "(start the container with --user 10001 and --security-opt seccomp=unconfined, or as root "
+        "with --cap-add NET_ADMIN and --cap-add SYS_ADMIN and --security-opt seccomp=unconfined)"
     )
 
 

@@ -22,6 +22,7 @@ from . import limits, linux, rootfs
 from .groundwork import Groundwork
 from .identity import Identity
 from .messages import Connection
+from .rehearsal import rehearse
 from .request import Bounds
 
 WRAPPER = "vantage6.algorithm.tools.wrap"
@@ -51,6 +52,9 @@ def become_algorithm(inside: Inside, work: Callable[[], int]) -> None:
     try:
         supervisor = _keep_only(inside)
         orders = supervisor.receive()
+        if orders == {"event": "rehearse"}:
+            rehearse()
+            orders = supervisor.receive()
         if orders is None:
             return
         try:
@@ -102,6 +106,8 @@ def _keep_only(inside: Inside) -> Connection:
 
 
 def _confine(inside: Inside, orders: Mapping[str, Any]) -> None:
+    # A second thread would keep the rights that are given up below.
+    linux.insist_on_one_thread()
     # Else a signal to its own group would reach the supervisor.
     os.setpgid(0, 0)
     if inside.stage is not None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 CLONE_VM = 0x00000100
 CLONE_NEWTIME = 0x00000080
+CLONE_THREAD = 0x00010000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -100,6 +101,17 @@ def prctl(option: int, argument: int = 0, second: int = 0) -> None:
 def unshare(flags: int) -> None:
     """Leave the namespaces that the flags name for new ones."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def insist_on_one_thread() -> None:
+    """Do nothing, if this process has one thread only.
+
+    Raises
+    ------
+    OSError
+        If it has more (unshare(2), ``CLONE_THREAD``).
+    """
+    unshare(CLONE_THREAD)
 
 
 def mount(

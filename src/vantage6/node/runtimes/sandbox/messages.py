@@ -4,8 +4,8 @@ Node → warm parent (sequenced packets): ``b"run"`` with one descriptor, the ru
 Warm parent → node, once: :class:`Ready` as JSON.
 
 On a run's own connection (a stream), first the node's :class:`~.request.Request`, which may come
-long after the connection, then
-supervisor → node ``{"event": "ready"}`` (with the listening socket as descriptor) or
+long after the connection, then supervisor → node ``{"event": "ready"}`` (its descriptors are the
+listening sockets: the proxy's, then those of the request's doors) or
 ``{"event": "failed", "message"}``; node → supervisor ``{"event": "go"}``; later
 ``{"event": "kill", "reason"}``; supervisor → node ``{"event": "ended", "exit_code", "reason"}``.
 When the node's end closes, the supervisor kills the algorithm.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import array
 import json
+import select
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,6 +65,11 @@ class Connection:
     def has_message(self) -> bool:
         """Whether a message has arrived that polling would not tell of."""
         return bool(self._messages)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has arrived that is still to be read, and the other side is there."""
+        return not self._messages and not select.select([self._sock], [], [], 0)[0]
 
     def receive(self) -> dict[str, Any] | None:
         """Wait for a message; None when the other side is gone."""

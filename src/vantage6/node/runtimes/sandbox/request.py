@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .doors import Door
+
 
 class SandboxError(Exception):
     """The run cannot start; the message says why and what to do."""
@@ -36,7 +38,7 @@ class MountRequest:
 
 @dataclass(frozen=True)
 class Request:
-    """One run. ``environment`` is encoded already."""
+    """One run. ``environment`` is encoded already; ``doors`` are for an isolated run only."""
 
     run_id: int
     folder: str
@@ -46,6 +48,7 @@ class Request:
     hidden: tuple[str, ...]
     environment: Mapping[str, str]
     bounds: Bounds
+    doors: tuple[Door, ...] = ()
 
     @property
     def inner_folder(self) -> str:
@@ -67,6 +70,7 @@ class Request:
         values = dict(data)
         values["bounds"] = Bounds(**values["bounds"])
         values["mounts"] = tuple(MountRequest(**mount) for mount in values["mounts"])
+        values["doors"] = tuple(Door(**door) for door in values["doors"])
         for name in ("search_path", "hidden"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -67,7 +67,7 @@ class View:
 
     ``software``, ``packages`` (of the algorithm itself) and ``hidden`` are paths of the host;
     ``own`` are files of the run's folder, which belong to the algorithm already; ``mounts`` are
-    its databases; ``scratch_size`` is in bytes.
+    its databases; ``scratch_size`` is in bytes; ``hosts`` is its ``/etc/hosts``.
     """
 
     identity: Identity
@@ -77,6 +77,7 @@ class View:
     own: tuple[MountRequest, ...]
     mounts: tuple[MountRequest, ...]
     scratch_size: int
+    hosts: str
 
 
 def begin(identity: Identity, software: tuple[str, ...]) -> str:
@@ -144,6 +145,8 @@ def furnish(stage: str, view: View) -> None:
         _attach(stage, piece)
     for path in masks:
         _mask(stage + path)
+    with open(f"{stage}/etc/hosts", "w", encoding="ascii") as file:
+        file.write(view.hosts)
 
 
 def enter(stage: str) -> None:
@@ -259,7 +262,6 @@ def _lay_out(stage: str, identity: Identity) -> None:
             f"algorithm:x:{user}:{group}:algorithm:/tmp:/usr/sbin/nologin\n"
         ),
         "group": f"root:x:0:\nalgorithm:x:{group}:\n",
-        "hosts": "127.0.0.1 localhost proxyserver\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     }
     for name, content in files.items():

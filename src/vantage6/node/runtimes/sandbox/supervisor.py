@@ -53,6 +53,8 @@ def supervise(control: socket.socket, groundwork: Groundwork, work: Callable[[],
         cell = Cell(groundwork, work)
     except Exception as error:
         problem = _in_words(error)
+    if cell is not None and connection.is_idle:
+        cell.rehearse()
     message = connection.receive()
     if message is None:
         return
@@ -65,9 +67,9 @@ def supervise(control: socket.socket, groundwork: Groundwork, work: Callable[[],
         cell.end()
         connection.send({"event": "failed", "message": _in_words(error)})
         return
-    listener = cell.listener
-    connection.send({"event": "ready"}, [] if listener is None else [listener.fileno()])
-    if listener is not None:
+    listeners = [] if cell.listener is None else [cell.listener, *cell.doors]
+    connection.send({"event": "ready"}, [listener.fileno() for listener in listeners])
+    for listener in listeners:
         listener.close()
     end = run.attend(connection)
     if end is not None:
