@@ -110,7 +110,7 @@ def options(
         "none",
         mounts=mounts,
         read_only=settings.read_only,
-        tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()},
+        tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()} | _covers(engine),
         # What is in memory as scratch comes on top of what the algorithm may use.
         mem_limit=limits.memory + limits.scratch_size,
         memswap_limit=limits.memory + limits.scratch_size,
@@ -177,6 +177,17 @@ def _bind(source: Path, target: str, read_only: bool) -> Mount:
         # Read-only does not hold for file systems that are mounted further below.
         mount["BindOptions"]["NonRecursive"] = True
     return mount
+
+
+def _covers(engine: Engine) -> dict[str, str]:
+    """What is laid over what the engine shows and must not.
+
+    Rootless Podman shows the machine's control groups, and lets those of the node's user be
+    written, who the algorithm is outside.
+    """
+    if not (engine.podman and engine.rootless):
+        return {}
+    return {"/sys/fs/cgroup": "ro,noexec,nosuid,nodev,mode=555,size=4096,notmpcopyup"}
 
 
 def _tmpfs(size: int, engine: Engine) -> str:
