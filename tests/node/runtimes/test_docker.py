@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import io
 import os
+import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 import uuid
@@ -21,8 +23,16 @@ import bcrypt
 import docker
 import pytest
 
-from vantage6.node.runtimes.base import Ended, Mount, RuntimeUnavailable, StartFailed, UnknownImage
-from vantage6.node.runtimes.docker import DockerRuntime, Registry, Settings
+from vantage6.node.runtimes.base import (
+    Ended,
+    Limits,
+    Mount,
+    RuntimeUnavailable,
+    StartFailed,
+    UnknownImage,
+)
+from vantage6.node.runtimes.docker import DockerRuntime, Registry, Settings, container
+from vantage6.node.runtimes.docker.engine import Engine
 from vantage6.node.runtimes.docker.images import Images
 
 pytestmark = pytest.mark.anyio
@@ -569,3 +579,43 @@ async def test_a_pull_without_progress_is_given_up(runtime: Any) -> None:
         with pytest.raises(StartFailed, match="container engine does not answer") as failure:
             await images.get(name)
     assert "no progress" in str(failure.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        ({"CgroupVersion": "1", "CgroupDriver": "systemd"}, "version 2 for an engine without root"),
+        ({"CgroupVersion": "2", "CgroupDriver": "cgroupfs"}, "systemctl --user enable"),
+        ({"CgroupVersion": "2", "CgroupDriver": "systemd"}, ""),
+    ],
+)
+def test_an_engine_without_root_rights_must_be_able_to_limit(
+    told: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    """What Podman 4.3 said of itself where it could keep limits, and where it kept none."""
+    info = {
+        "Rootless": True,
+        "MemoryLimit": True,
+        "PidsLimit": True,
+        "SecurityOptions": ["name=seccomp,profile=default"],
+        "Architecture": "amd64",
+        **told,
+    }
+    said = Engine(None, tmp_path)._problem(info)
+    assert problem in said
+    assert bool(said) == bool(problem)
+
+
+def test_a_process_is_bounded_after_its_start_only_if_it_is_the_containers() -> None:
+    limits = Limits(open_files=50)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        try:
+            group = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()[0]
+            before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            assert not container.bound_afterwards("another's", process.pid, limits)
+            assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == before
+            assert container.bound_afterwards(group, process.pid, limits)
+            assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (50, 50)
+        finally:
+            process.kill()
+    assert container.bound_afterwards("ended", process.pid, limits)

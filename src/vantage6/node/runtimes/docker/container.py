@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import resource
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -109,7 +110,7 @@ def options(
         "none",
         mounts=mounts,
         read_only=settings.read_only,
-        tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()},
+        tmpfs={place: _tmpfs(size, engine) for place, size in scratch.items()} | _covers(engine),
         # What is in memory as scratch comes on top of what the algorithm may use.
         mem_limit=limits.memory + limits.scratch_size,
         memswap_limit=limits.memory + limits.scratch_size,
@@ -178,6 +179,17 @@ def _bind(source: Path, target: str, read_only: bool) -> Mount:
     return mount
 
 
+def _covers(engine: Engine) -> dict[str, str]:
+    """What is laid over what the engine shows and must not.
+
+    Rootless Podman shows the machine's control groups, and lets those of the node's user be
+    written, who the algorithm is outside.
+    """
+    if not (engine.podman and engine.rootless):
+        return {}
+    return {"/sys/fs/cgroup": "ro,noexec,nosuid,nodev,mode=555,size=4096,notmpcopyup"}
+
+
 def _tmpfs(size: int, engine: Engine) -> str:
     options = f"rw,exec,nosuid,nodev,mode=1777,size={max(size, 4096)}"
     if engine.podman:
@@ -196,6 +208,34 @@ def _ulimits(limits: Limits) -> list[Ulimit]:
         # A kernel that pipes cores to a program heeds no limit but 1, which forbids files too.
         Ulimit(name="core", soft=1, hard=1),
     ]
+
+
+def bound_afterwards(container: str, pid: int, limits: Limits) -> bool:
+    """Bound what has just started, where the engine does not heed the bounds of its call.
+
+    Parameters
+    ----------
+    container : str
+        The engine's id of it.
+    pid : int
+        Its first process; what that has started before is not bounded.
+
+    Returns
+    -------
+    bool
+        False if it is not this user's, or cannot be seen from here.
+    """
+    try:
+        if container not in Path(f"/proc/{pid}/cgroup").read_text():
+            return False  # a number from another namespace: somebody else's process
+        for each in _ulimits(limits):
+            kind = getattr(resource, f"RLIMIT_{each.name.upper()}")
+            resource.prlimit(pid, kind, (each.soft, each.hard))
+    except (FileNotFoundError, ProcessLookupError):
+        return pid == 0 or not Path(f"/proc/{pid}").exists()  # it has ended
+    except PermissionError:
+        return False
+    return True
 
 
 def _graphics() -> list[DeviceRequest]:

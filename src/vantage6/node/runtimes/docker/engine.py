@@ -138,6 +138,14 @@ class Engine:
                 f"cannot limit the {' and '.join(lacking) or 'memory and processes'} of "
                 "containers; it needs control groups (version 2 for an engine without root rights)"
             )
+        if self.rootless and info.get("CgroupDriver") != "systemd":
+            # Podman says that it has limits, takes them, and sets none.
+            return (
+                "cannot limit the memory and processes of containers: without root rights it gets "
+                f"control groups from systemd only, and it uses {info.get('CgroupDriver')}. Let "
+                "the user's systemd start it (loginctl enable-linger USER; systemctl --user enable "
+                "--now podman.socket; on Debian with the package dbus-user-session)"
+            )
         if not any("seccomp" in option for option in options):
             return "has no seccomp filter for kernel calls"
         if info.get("Architecture") not in kernel_calls.MACHINES:

@@ -17,6 +17,7 @@ from vantage6.common.transport import backoff
 from vantage6.node.runtimes import files
 from vantage6.node.runtimes.base import (
     Execution,
+    Limits,
     RunSpec,
     RuntimeAway,
     RuntimeUnavailable,
@@ -257,7 +258,7 @@ class DockerRuntime:
             hosts = hosts_file(doors, cell.container[:12])
             await asyncio.to_thread(files.write_hosts, spec.folder, hosts)
             made = await self._engine.call(self._create, options)
-            stream = await self._engine.call(self._start_attached, made)
+            stream = await self._engine.call(self._start_attached, made, spec.limits)
             execution = DockerExecution(
                 self._engine,
                 self._cells,
@@ -297,12 +298,17 @@ class DockerRuntime:
             api.remove_container(options["name"], v=True, force=True)
             return str(api.create_container(**options)["Id"])
 
-    def _start_attached(self, made: str) -> Any:
+    def _start_attached(self, made: str, limits: Limits) -> Any:
         """Start it; what it writes from its first word on."""
         api = self._engine.patient
         stream = api.attach_socket(made, params={"stdout": 1, "stderr": 1, "stream": 1})
         try:
             api.start(made)
+            if self._engine.podman and self._engine.rootless:
+                # Without root rights it takes `ulimits`, and does not heed them.
+                pid = int(api.inspect_container(made)["State"]["Pid"])
+                if not container.bound_afterwards(made, pid, limits):
+                    log.warning("%s: open files and sizes of files are not bounded", made[:12])
         except BaseException:
             close_stream(stream)
             raise
