@@ -61,7 +61,7 @@ def serve(channel: socket.socket, preload: Sequence[str], *, isolated: bool) -> 
     """Import, tell the node, then fork a supervisor for each connection that arrives."""
     # An interrupt in a terminal is meant for the node, which then ends us in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    failures = {**_import_all([*preload, WRAPPER]), **rehearse()}
+    failures = {**_import_all([*preload, WRAPPER]), **rehearse(10)}
     try:
         groundwork = Groundwork.lay(isolated=isolated)
     except SandboxError as error:
