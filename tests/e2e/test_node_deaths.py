@@ -67,6 +67,7 @@ def test_a_node_killed_with_a_run(site: MortalSite, point: str, executions: set[
 def test_a_warm_parent_killed_with_a_run(site: MortalSite, point: str) -> None:
     """What algorithms are forked from is a process of its own; those that run do without it."""
     node = site.nodes[0]
+    until(lambda: warm_parents(node.pid), "one is there, also after an earlier death")
     node.order(f"stop: {point}")
     task = site.create("answer", seconds=0.3 if point == "running" else 0.0)
     run = site.run_of(task)["id"]

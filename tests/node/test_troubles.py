@@ -184,6 +184,23 @@ async def test_a_second_node_with_the_same_key_says_so(
     assert any(record.levelno == logging.CRITICAL for record in caplog.records)
 
 
+async def test_a_run_that_another_node_has_begun_takes_no_place_while_it_waits(
+    server: Any, start_agent: Any, helpers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await start_agent(max_concurrent_runs=1)
+    await server.emit("duplicate_node")
+    await helpers.wait_until(lambda: "Another node is connected" in caplog.text)
+    server.faults.append(("PATCH", "/run/", 409))
+    taken = await server.submit()
+    await helpers.wait_until(lambda: "it is left to that one" in caplog.text)
+    await server.finished(await server.submit())
+    assert server.runs[taken]["finished_at"] is None
+    # The other one is gone, and did not end it.
+    await server.emit("duplicate_gone")
+    await server.finished(taken)
+    assert server.history[taken].count("active") == 1
+
+
 async def test_a_network_that_is_gone_for_long_with_every_token_expired(
     server: Any, start_agent: Any, helpers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

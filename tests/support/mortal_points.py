@@ -92,7 +92,7 @@ CONTAINERS: dict[str, Point] = {
 }
 SERVER: dict[str, Point] = {
     "task being created": Point("api.task:add_task", "after"),
-    "task created": Point("call:Work.tell", "committed", _event("new_task")),
+    "task created": Point("call:Work.tell_in_order", "committed"),
     "task told": Point("events:Events._emit", "after", _event("new_task")),
     "run being claimed": Point("api.run:propose", "after", _proposal("active")),
     "run claimed": Point("api.run:propose", "committed", _proposal("active")),

@@ -72,22 +72,24 @@ class Steps:
 
     async def _claim(self, work: Work) -> None:
         offer = known(work.offer)
-        slots = self._site.slots.hold(offer.run_id, subtask=offer.parent_id is not None)
         try:
-            slot = await work.held.enter_async_context(slots)
-        except NestedTooDeeply as refusal:
-            self._site.fail(work, TaskStatus.FAILED, f"it is not started: {refusal}")
-            return
-        work.on_subtask = slot.yield_
-        work.started_at = now()
-        try:
+            await self._hold_slot(work)
+            work.started_at = now()
             answer = await self._ask_for(work)
             work.announced = "announced" in answer
             work.request_id = accepted(answer.get("request_id"))
             work.log.info("claimed; task %s, made by request %s", offer.task_id, work.request_id)
             work.token = answer.get("container_token") or await self._ask_token(offer)
+        except NestedTooDeeply as refusal:
+            self._site.fail(work, TaskStatus.FAILED, f"it is not started: {refusal}")
         except Refused as error:
             await self._refused(work, f"the server does not let the run start: {error}")
+
+    async def _hold_slot(self, work: Work) -> None:
+        offer = known(work.offer)
+        slots = self._site.slots.hold(offer.run_id, subtask=offer.parent_id is not None)
+        slot = await work.held.enter_async_context(slots)
+        work.on_subtask = slot.yield_
 
     async def _ask_for(self, work: Work) -> dict[str, Any]:
         """Have the server give the run to this node, and to no other with the same API key.
@@ -95,8 +97,8 @@ class Steps:
         Only a run that nobody began is taken without further ado. One that this node may have begun
         itself, before it was killed, is begun anew if no other one is there.
         """
-        company, body = self._site.company, {"status": TaskStatus.ACTIVE}
-        fresh = known(work.offer).status == TaskStatus.PENDING and known(work.entry).attempt == 1
+        company, body, offer = self._site.company, {"status": TaskStatus.ACTIVE}, known(work.offer)
+        fresh = offer.status == TaskStatus.PENDING and known(work.entry).attempt == 1
         while True:
             params: dict[str, Any] = {"container_token": 1, "brief": 1, "announce": 1}
             if fresh or not await company.alone():
@@ -118,7 +120,11 @@ class Steps:
                     "unless that goes away. Stop one of the two, or register a node of its own for "
                     "it"
                 )
+                # Others have its place meanwhile, which may be for long.
+                await work.release()
                 await company.until_alone()
+                self._site.enter(work, offer.init_user_id, offer.job_id)
+                await self._hold_slot(work)
 
     async def _ask_token(self, offer: Offer) -> str:
         """A run's token from a server that does not hand it out with the claim."""

@@ -9,6 +9,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,8 @@ class WarmParent:
         self._starting = asyncio.Lock()
         self._spares: deque[socket.socket] = deque()
         self._preparing: asyncio.Task[None] | None = None
+        #: When no run has begun for a while (monotonic).
+        self._rested = 0.0
 
     async def open(self) -> None:
         """Start it, unless it runs, and wait until it has imported everything.
@@ -160,15 +163,17 @@ class WarmParent:
 
     def prepare_spares_soon(self) -> None:
         """Have supervisors make cells for the next runs, once no run has begun for a while."""
-        if self._preparing is not None:
-            self._preparing.cancel()
-        self._preparing = asyncio.create_task(self._prepare_spares())
+        self._rested = time.monotonic() + _REST
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare_spares())
 
     async def _prepare_spares(self) -> None:
-        await asyncio.sleep(_REST)
         try:
             while len(self._spares) < _SPARES:
-                self._spares.append(await self.connect())
+                if (left := self._rested - time.monotonic()) > 0:
+                    await asyncio.sleep(left)
+                else:
+                    self._spares.append(await self.connect())
         except RuntimeUnavailable as error:
             _log.warning("No cell could be prepared for the next run: %s", error)
 
