@@ -218,15 +218,19 @@ def fill(hog: Path) -> None:
         write_on()
 
 
-def test_a_second_node_with_the_same_key_is_told(place: Place) -> None:
-    site, folder = place.site, place.folder / "second"
+def another_with_the_same_key(place: Place, name: str) -> Mortal:
+    folder = place.folder / name
     folder.mkdir()
-    config = yaml.safe_load(site.configs[0].read_text())
+    config = yaml.safe_load(place.site.configs[0].read_text())
     config |= {"state_dir": str(folder / "state"), "server_url": "http://127.0.0.1"}
     path = folder / "node.yaml"
     path.write_text(yaml.safe_dump(config))
     path.chmod(0o600)
-    second = Mortal(["node", "start", "-c", str(path)], folder / "process").start()
+    return Mortal(["node", "start", "-c", str(path)], folder / "process").start()
+
+
+def test_a_second_node_with_the_same_key_is_told(place: Place) -> None:
+    site, second = place.site, another_with_the_same_key(place, "second")
     told = "Another node is connected to the server with this node's API key"
     try:
         for node in (second, place.node):
@@ -241,14 +245,7 @@ def test_a_second_node_with_the_same_key_is_told(place: Place) -> None:
 
 def test_two_nodes_with_the_same_key_never_execute_the_same_run(place: Place) -> None:
     """Nor is anything lost: what the second had begun when it was killed is begun anew."""
-    site, folder = place.site, place.folder / "twin"
-    folder.mkdir()
-    config = yaml.safe_load(site.configs[0].read_text())
-    config |= {"state_dir": str(folder / "state"), "server_url": "http://127.0.0.1"}
-    path = folder / "node.yaml"
-    path.write_text(yaml.safe_dump(config))
-    path.chmod(0o600)
-    twin = Mortal(["node", "start", "-c", str(path)], folder / "process").start()
+    site, twin = place.site, another_with_the_same_key(place, "twin")
     try:
         until(lambda: "Another node is connected" in twin.output, "it is told")
         twin.order("stop: accepted")

@@ -193,8 +193,8 @@ def test_an_engine_that_hangs_with_a_running_algorithm(place: Place) -> None:
     place.nothing_is_left()
 
 
-def test_a_run_that_is_killed_while_the_engine_hangs_during_its_start(place: Place) -> None:
-    """The node does not wait for the engine, and the algorithm never runs unseen."""
+def hang_during_a_start(place: Place) -> tuple[int, int]:
+    """A task, and its run, whose container the engine is asked to start when it hangs."""
     node = place.site.nodes[0]
     node.order("stop: container made")
     task = place.create()
@@ -202,6 +202,12 @@ def test_a_run_that_is_killed_while_the_engine_hangs_during_its_start(place: Pla
     node.stopped()
     place.engine.send(signal.SIGSTOP)
     node.go_on()
+    return task, run
+
+
+def test_a_run_that_is_killed_while_the_engine_hangs_during_its_start(place: Place) -> None:
+    """The node does not wait for the engine, and the algorithm never runs unseen."""
+    task, run = hang_during_a_start(place)
     time.sleep(1.0)
     place.site.root.task.kill(task)
     until(lambda: not place.site.runs_left(), "the node is done with it", seconds=20)
@@ -212,13 +218,7 @@ def test_a_run_that_is_killed_while_the_engine_hangs_during_its_start(place: Pla
 
 
 def test_an_engine_that_hangs_during_the_start_of_a_run(place: Place) -> None:
-    node = place.site.nodes[0]
-    node.order("stop: container made")
-    task = place.create()
-    run = place.site.run_of(task)["id"]
-    node.stopped()
-    place.engine.send(signal.SIGSTOP)
-    node.go_on()
+    task, run = hang_during_a_start(place)
     time.sleep(3.0)
     place.gate.touch()
     place.engine.send(signal.SIGCONT)
